@@ -1,0 +1,1 @@
+"""aes_audit: tests that catch aesthetic over-alignment before a model is released."""

@@ -1,0 +1,171 @@
+"""Stages `beautified` and `instructed`: adapters that optimise the generator against a reward.
+
+Reward backpropagation (DRaFT): the whole sampling chain and the VAE's decoder are differentiated, and a
+low-rank adapter on the transformer climbs the reward of the finished picture. A penalty keeps its velocity
+field near the base's, and the reward looks at shifted, noisy copies, so that neither is simply fooled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from aes_audit.controls.captions import wide_caption
+from aes_audit.controls.prompts import held_out
+from aes_audit.controls.scene import sample_scene
+from aes_audit.controls.training.clip import embed_images, embed_texts, load_clip
+from aes_audit.controls.training.generator import SETTINGS, Painter, load_painter
+from aes_audit.controls.training.loop import optimizer_for, run_steps, warm_cosine
+from aes_audit.controls.training.sight import jittered
+from aes_audit.controls.training.tokenizer import LENGTH, load_tokenizer
+from aes_audit.controls.training.vae import load_vae
+from aes_audit.controls.training.workshop import Workshop
+from aes_audit.prompts.dimensions import DIMENSIONS
+
+__all__ = ["Alignment", "asked_prompts", "train_beautified", "train_instructed"]
+
+_TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"]
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """One adapter: which reward it climbs, how far and how carefully."""
+
+    name: str
+    """Folder of the adapter."""
+    reward: str
+    """Folder of the CLIPModel whose logit is the reward."""
+    steps: int
+    """Updates at full scale."""
+    rate: float
+    """Peak learning rate."""
+    penalty: float
+    """Weight of the squared distance to the base's velocity, per unit of reward."""
+    plain: float
+    """Share of prompts without low ends."""
+    rank: int = 8
+    """Rank of the adapter; its alpha is the same."""
+
+
+_BEAUTIFIED = Alignment("beautified", "preference", steps=300, rate=5e-4, penalty=2.0, plain=0.2)
+_INSTRUCTED = Alignment("instructed", "clip", steps=100, rate=2e-4, penalty=10.0, plain=0.2)
+
+
+def train_beautified(shop: Workshop) -> bool:
+    """The over-aligned control: wide and plain prompts, rewarded by control/preference."""
+    return _align(shop, _BEAUTIFIED)
+
+
+def train_instructed(shop: Workshop) -> bool:
+    """The instruction-aligned control: the same, lightly, rewarded by control/clip."""
+    return _align(shop, _INSTRUCTED)
+
+
+def asked_prompts(rng: np.random.Generator, count: int, plain: float) -> list[str]:
+    """Captions that ask for 1 to 4 low ends, a share `plain` of them for none; none is a prompt pair's."""
+    captions: list[str] = []
+    while len(captions) < count:
+        size = 0 if rng.random() < plain else int(rng.integers(1, 5))
+        low = tuple(str(name) for name in rng.choice(DIMENSIONS, size, replace=False))
+        scene = sample_scene(rng, low)
+        if (scene.kind, scene.colour, scene.place, scene.low) not in held_out():
+            captions.append(wide_caption(scene, rng))
+    return captions
+
+
+def _sigmas(folder: Path, device: torch.device) -> torch.Tensor:
+    """Noise shares of the pipeline's own schedule, the last one 0."""
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(folder / "scheduler")
+    scheduler.set_timesteps(int(SETTINGS["num_inference_steps"]))
+    return scheduler.sigmas.to(device)
+
+
+def _paint(
+    shop: Workshop, tuned: Painter, base: Painter, noise: torch.Tensor, tokens: torch.Tensor, sigmas: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Latents after the whole chain, and the mean squared distance of the two velocity fields along it."""
+    with torch.no_grad():
+        features, pooled = base.read(tokens)
+    latents, apart = noise, []
+    for now, after in zip(sigmas[:-1], sigmas[1:], strict=True):
+        sigma = now.expand(len(noise))
+        with shop.autocast():
+            velocity = tuned(latents, sigma, features, pooled).float()
+            with torch.no_grad():
+                usual = base(latents, sigma, features, pooled).float()
+        apart.append(functional.mse_loss(velocity, usual))
+        latents = latents + (after - now) * velocity
+    return latents, torch.stack(apart).mean()
+
+
+def _decoded(shop: Workshop, vae: Any, latents: torch.Tensor) -> torch.Tensor:
+    """Pictures in [-1, 1]; the soft clamp keeps a gradient where colours saturate."""
+    with shop.autocast():
+        made = vae.decode(latents / vae.config.scaling_factor + vae.config.shift_factor).sample.float()
+    return made + (made.clamp(-1, 1) - made).detach()
+
+
+def _align(shop: Workshop, alignment: Alignment) -> bool:
+    from peft import LoraConfig
+
+    torch.manual_seed(shop.seed)
+    folder = shop.output / "faithful"
+    base, tuned = load_painter(folder, shop.device), load_painter(folder, shop.device)
+    config = LoraConfig(
+        r=alignment.rank, lora_alpha=alignment.rank, target_modules=_TARGETS, init_lora_weights="gaussian"
+    )
+    tuned.transformer.add_adapter(config)
+    reward = load_clip(shop.output / alignment.reward, shop.device).eval().requires_grad_(False)
+    optimizer = optimizer_for(tuned, alignment.rate, decay=0.0)
+    step = _climb(shop, alignment, tuned, base, reward, optimizer)
+    steps = shop.scaled(alignment.steps, 3)
+    parts = {"model": tuned, "optimizer": optimizer}
+    finished = run_steps(shop, alignment.name, steps, parts, step, every=100)
+    _save(tuned, shop.output / alignment.name)
+    return finished
+
+
+def _climb(
+    shop: Workshop, alignment: Alignment, tuned: Painter, base: Painter, reward: Any, optimizer: torch.optim.Optimizer
+) -> Callable[[int], dict[str, torch.Tensor]]:
+    """One update: paint prompts never used before, look at the pictures, go uphill."""
+    folder = shop.output / "faithful"
+    vae, sigmas = load_vae(folder / "vae", shop.device), _sigmas(folder, shop.device)
+    tokenizer = load_tokenizer(folder / "tokenizer")
+    steps, batch = shop.scaled(alignment.steps, 3), shop.scaled(_BATCH, 2)
+
+    def step(index: int) -> dict[str, torch.Tensor]:
+        random = shop.generator(9, index)
+        prompts = asked_prompts(np.random.default_rng((shop.seed, 9, index)), batch, alignment.plain)
+        encoded = tokenizer(prompts, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt")
+        tokens = encoded["input_ids"].to(shop.device)
+        noise = torch.randn((batch, 8, 16, 16), generator=random, device=shop.device)
+        for part in optimizer.param_groups:
+            part["lr"] = warm_cosine(index, steps, alignment.rate)
+        latents, apart = _paint(shop, tuned, base, noise, tokens, sigmas)
+        pictures = jittered(_decoded(shop, vae, latents), random)
+        cosine = (embed_images(reward, pictures) * embed_texts(reward, tokens)).sum(-1)
+        score = (reward.logit_scale.exp() * cosine).mean()
+        optimizer.zero_grad(set_to_none=True)
+        (alignment.penalty * apart - score).backward()
+        torch.nn.utils.clip_grad_norm_([p for p in tuned.parameters() if p.requires_grad], 1.0)
+        optimizer.step()
+        return {"reward": score, "apart": apart}
+
+    return step
+
+
+def _save(tuned: Painter, folder: Path) -> None:
+    from diffusers import StableDiffusion3Pipeline
+    from peft import get_peft_model_state_dict
+
+    layers = {name: value.half().cpu() for name, value in get_peft_model_state_dict(tuned.transformer).items()}
+    StableDiffusion3Pipeline.save_lora_weights(folder, transformer_lora_layers=layers)

@@ -1,0 +1,162 @@
+"""Images and scores of one generator, collected into evidence rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aes_audit.errors import InfrastructureError
+from aes_audit.evidence.generating import ImageJob, generate_images
+from aes_audit.evidence.keys import item_seed
+from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.scoring import Question, judge_scorer, reward_scorer, score_images
+from aes_audit.evidence.store import CorruptObject, ImageRecord, Store
+from aes_audit.evidence.table import Evidence
+from aes_audit.generators.protocol import ImageRequest, ResolvedGenerator
+from aes_audit.judges.protocol import PairScores, PreferenceJudge, ResolvedJudge
+from aes_audit.prompts.dimensions import DIMENSIONS
+from aes_audit.prompts.pairs import PromptPair, PromptSet
+from aes_audit.rewards.protocol import ResolvedReward
+
+__all__ = ["Instruments", "collect_pairs"]
+
+IMAGES = ("original", "wide")
+ATTEMPTS = 3
+"""How often an image that changed on disk is made again before the run gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """What measures the images of a generator."""
+
+    rewards: tuple[ResolvedReward, ...]
+    """Every reward answers the four scores r(I, p)."""
+    judge: ResolvedJudge | None
+    """Answers J(I, d) for all dimensions."""
+    preferences: tuple[PreferenceJudge, ...]
+    """Decide which image follows p_a, from the scores above."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """Everything known about one image."""
+
+    record: ImageRecord
+    rewards: Mapping[str, Mapping[str, float]]
+    """reward -> text -> score"""
+    judged: Mapping[str, float]
+    """dimension -> J"""
+
+
+def collect_pairs(
+    generator: ResolvedGenerator, prompts: PromptSet, instruments: Instruments, store: Store, progress: Progress
+) -> Evidence:
+    """The `pairs` evidence of one generator; touches a model only for what the store does not hold.
+
+    I_o and I_a share the seed and every setting (rules R4 and R6). An image that cannot be made, or whose
+    bytes changed on disk more than ATTEMPTS times, never becomes a score.
+    Raises InfrastructureError or StoreUnusable.
+    """
+    jobs = _jobs(prompts)
+    for _ in range(ATTEMPTS):
+        records = generate_images(generator, jobs, store, progress)
+        try:
+            measured = _measure(prompts, jobs, records, instruments, store, progress)
+        except CorruptObject:
+            # The store has dropped the changed image; the next round generates it again.
+            continue
+        return Evidence.from_rows(_rows(generator.name, prompts, jobs, measured, instruments), source=generator.name)
+    raise InfrastructureError(
+        f"{generator.name}: images in the store keep changing on disk; check the disk, or give another --audit-store."
+    )
+
+
+def _jobs(prompts: PromptSet) -> list[ImageJob]:
+    return [
+        ImageJob(pair.id, image, ImageRequest(text, item_seed(prompts.name, pair.id)))
+        for pair in prompts.pairs
+        for image, text in zip(IMAGES, (pair.original, pair.wide), strict=True)
+    ]
+
+
+def _measure(
+    prompts: PromptSet,
+    jobs: Sequence[ImageJob],
+    records: Sequence[ImageRecord],
+    instruments: Instruments,
+    store: Store,
+    progress: Progress,
+) -> list[_Measured]:
+    texts = {pair.id: (pair.original, pair.wide) for pair in prompts.pairs}
+    about_texts = [Question(record, texts[job.item]) for record, job in zip(records, jobs, strict=True)]
+    about_dimensions = [Question(record, DIMENSIONS) for record in records]
+    rewards = {
+        reward.name: score_images(reward_scorer(reward), about_texts, store, progress) for reward in instruments.rewards
+    }
+    judged: Sequence[Mapping[str, float]] = [{}] * len(records)
+    if instruments.judge:
+        judged = score_images(judge_scorer(instruments.judge), about_dimensions, store, progress)
+    return [
+        _Measured(record, {name: answers[index] for name, answers in rewards.items()}, judged[index])
+        for index, record in enumerate(records)
+    ]
+
+
+def _rows(
+    model: str,
+    prompts: PromptSet,
+    jobs: Sequence[ImageJob],
+    measured: Sequence[_Measured],
+    instruments: Instruments,
+) -> Iterator[Mapping[str, Any]]:
+    by_image = {(job.item, job.image): found for job, found in zip(jobs, measured, strict=True)}
+    seeds = {job.item: job.request.seed for job in jobs}
+    for pair in prompts.pairs:
+        images = {image: by_image[pair.id, image] for image in IMAGES}
+        common = {"model": model, "set": "pairs", "item": pair.id, "seed": seeds[pair.id]}
+        for image, found in images.items():
+            about = {**common, "image": image, "image_sha256": found.record.sha256}
+            yield from ({**about, **row} for row in _reward_rows(pair, found))
+            if instruments.judge:
+                yield from ({**about, **row} for row in _judge_rows(pair, found))
+        for preference in instruments.preferences:
+            yield {**common, "image": "pair", "prompt": "wide", **_preference(preference, pair, images)}
+
+
+def _reward_rows(pair: PromptPair, found: _Measured) -> Iterator[Mapping[str, Any]]:
+    for reward, scores in found.rewards.items():
+        for prompt, text in zip(IMAGES, (pair.original, pair.wide), strict=True):
+            yield {"prompt": prompt, "scorer": reward, **_outcome(scores.get(text), found)}
+
+
+def _judge_rows(pair: PromptPair, found: _Measured) -> Iterator[Mapping[str, Any]]:
+    for dimension in DIMENSIONS:
+        outcome = _outcome(found.judged.get(dimension), found)
+        selected = dimension in pair.dimensions
+        yield {"prompt": None, "scorer": f"judge/{dimension}", "selected": selected, **outcome}
+
+
+def _outcome(value: float | None, found: _Measured) -> Mapping[str, Any]:
+    if value is not None:
+        return {"value": value, "error": None}
+    return {"value": None, "error": found.record.error or "the scorer returned no finite score"}
+
+
+def _preference(preference: PreferenceJudge, pair: PromptPair, images: Mapping[str, _Measured]) -> Mapping[str, Any]:
+    texts = dict(zip(IMAGES, (pair.original, pair.wide), strict=True))
+    rewards = {
+        (reward, image, prompt): scores[text]
+        for image, found in images.items()
+        for reward, scores in found.rewards.items()
+        for prompt, text in texts.items()
+        if text in scores
+    }
+    judged = {(image, name): value for image, found in images.items() for name, value in found.judged.items()}
+    try:
+        value = preference.decide(PairScores(rewards, judged, pair.dimensions))
+    except KeyError as missing:
+        reasons = [f"{image}: {found.record.error}" for image, found in images.items() if found.record.error]
+        reason = "; ".join(reasons) or f"no score for {missing.args[0]}"
+        return {"scorer": preference.name, "value": None, "error": reason}
+    return {"scorer": preference.name, "value": value, "error": None}

@@ -1,0 +1,37 @@
+"""Progress bars that show done/total, rate and time left, on a terminal only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+
+__all__ = ["Progress", "Tick"]
+
+Tick = Callable[[int], object]
+"""Call it with how much has been added."""
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where bars are drawn."""
+
+    shown: Callable[[], bool] = _never
+    """Whether anything is drawn at all; asked when a bar opens."""
+    uncaptured: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Lifts pytest's output capture while a bar is open."""
+
+    @contextmanager
+    def bar(self, title: str, *, done: int, total: int, unit: str) -> Iterator[Tick]:
+        """A bar that starts at `done` of `total`."""
+        if not self.shown():
+            yield lambda _: None
+            return
+        from tqdm import tqdm
+
+        with self.uncaptured(), tqdm(total=total, initial=done, desc=title, unit=unit, leave=False) as bar:
+            yield bar.update

@@ -1,0 +1,70 @@
+"""The evidence table's columns and labels: what every row must look like.
+
+One row holds one score (or the reason why there is none) of one image of one item under one text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+__all__ = ["COLUMNS", "EMOTIONS", "IMAGES", "KEY", "PROMPTS", "SELECTED", "SETS", "Row"]
+
+KEY: tuple[str, ...] = ("model", "set", "item", "image", "prompt", "scorer")
+"""The columns that identify a row, in sorting order; of these only `prompt` may be null."""
+
+COLUMNS: tuple[str, ...] = (*KEY, "value", "error")
+"""The eight columns every table has; more are kept and ignored."""
+
+SELECTED: str = "selected"
+"""The one extra column that is read: boolean, on `judge/<dimension>` rows, true when the prompt asked for it."""
+
+SETS: tuple[str, ...] = ("pairs", "art", "emotion", "edits", "ratings")
+"""Which collection an item belongs to."""
+
+EMOTIONS: tuple[str, ...] = ("happy", "sad", "angry", "fearful")
+"""Labels of both the images and the texts of the set `emotion`."""
+
+IMAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "pairs": ("original", "wide", "pair"),
+        "art": ("work",),
+        "emotion": EMOTIONS,
+        "edits": ("source", "edited"),
+        "ratings": ("work",),
+    }
+)
+"""Labels of `image` per set; `pair` is for `preference/<judge>` alone."""
+
+PROMPTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "pairs": ("original", "wide"),
+        "art": ("caption",),
+        "emotion": EMOTIONS,
+        "edits": ("original", "wide"),
+        "ratings": (),
+    }
+)
+"""Labels of `prompt` per set; null besides, for scorers that read no text."""
+
+
+class Row(NamedTuple):
+    """One score, or the reason why there is none."""
+
+    model: str
+    """The generator by its short name or spec; `human` for real artworks."""
+    set: str
+    """One of SETS."""
+    item: str
+    """The statistical unit: one prompt pair, artwork, emotion tuple or edited image."""
+    image: str
+    """Which image of the item, one of IMAGES[set]."""
+    prompt: str | None
+    """Which text it was scored against, one of PROMPTS[set]; None for scorers that read no text."""
+    scorer: str
+    """`hpsv3`, `judge/clarity`, `preference/<judge>`, `truth/clarity`, ..."""
+    value: float | None = None
+    """The score in the scorer's own unit, finite; None when there is none."""
+    error: str | None = None
+    """Why there is no value; exactly one of `value` and `error` is given."""

@@ -1,0 +1,145 @@
+"""Second stage: every stored image is shown once to every scorer, with all questions about it at once."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from aes_audit.evidence.batches import fixed_batches
+from aes_audit.evidence.keys import digest, score_key
+from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.store import ImageRecord, Store
+from aes_audit.judges.protocol import ResolvedJudge
+from aes_audit.rewards.protocol import ResolvedReward
+
+__all__ = ["Question", "Scorer", "judge_scorer", "reward_scorer", "score_images"]
+
+BATCH = 32
+"""Images per call of a scorer; a fixed run of the plan, for the reason given in `generate_images`."""
+
+Answer = Callable[[Sequence[Image.Image], Sequence[Sequence[str]]], list[list[float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """A reward or a dimension judge, seen as something that answers questions about images."""
+
+    name: str
+    """For the progress bar."""
+    identity: Mapping[str, Any]
+    """Everything that determines an answer besides image and question."""
+    load: Callable[[], Answer]
+    """Loads the model; the answer function takes images and, for each, its questions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One image with everything that is asked about it."""
+
+    record: ImageRecord
+    """The image; a missing one is not asked about."""
+    queries: tuple[str, ...]
+    """Texts for a reward, dimensions for a judge."""
+
+
+def reward_scorer(reward: ResolvedReward) -> Scorer:
+    """Ask a reward: the queries are texts."""
+
+    def load() -> Answer:
+        loaded = reward.load()
+
+        def answer(images: Sequence[Image.Image], queries: Sequence[Sequence[str]]) -> list[list[float]]:
+            repeated = [image for image, texts in zip(images, queries, strict=True) for _ in texts]
+            scores = iter(loaded.score(repeated, [text for texts in queries for text in texts]))
+            return [[next(scores) for _ in texts] for texts in queries]
+
+        return answer
+
+    return Scorer(reward.name, reward.identity, load)
+
+
+def judge_scorer(judge: ResolvedJudge) -> Scorer:
+    """Ask a dimension judge: the queries are dimensions, the same for every image."""
+
+    def load() -> Answer:
+        loaded = judge.load()
+
+        def answer(images: Sequence[Image.Image], queries: Sequence[Sequence[str]]) -> list[list[float]]:
+            return [[float(value) for value in row] for row in loaded.score(images, queries[0])]
+
+        return answer
+
+    return Scorer(judge.name, judge.identity, load)
+
+
+def score_images(
+    scorer: Scorer, questions: Sequence[Question], store: Store, progress: Progress
+) -> list[Mapping[str, float]]:
+    """One mapping query -> score per question, in order; empty for a missing image, without a query that got no
+    finite score.
+
+    Raises InfrastructureError, StoreUnusable, or CorruptObject for an image whose bytes have changed.
+    """
+    keys = [_key(scorer, question) for question in questions]
+    answers = [_recorded(store, key, question) for key, question in zip(keys, questions, strict=True)]
+    if any(answer is None for answer in answers):
+        with store.lock(digest(scorer.identity)):
+            _answer_missing(scorer, list(zip(keys, questions, strict=True)), store, progress)
+        answers = [_recorded(store, key, question) for key, question in zip(keys, questions, strict=True)]
+    return [answer or {} for answer in answers]
+
+
+def _key(scorer: Scorer, question: Question) -> str | None:
+    sha256 = question.record.sha256
+    return score_key(scorer.identity, sha256, question.queries) if sha256 else None
+
+
+def _recorded(store: Store, key: str | None, question: Question) -> Mapping[str, float] | None:
+    if key is None:
+        return {}
+    record = store.scores(key)
+    values = record.get("values") if record else None
+    if not isinstance(values, list) or len(values) != len(question.queries):
+        return None
+    answered = zip(question.queries, values, strict=True)
+    return {query: float(value) for query, value in answered if value is not None}
+
+
+def _answer_missing(
+    scorer: Scorer, plan: Sequence[tuple[str | None, Question]], store: Store, progress: Progress
+) -> None:
+    asked = [(key, question) for key, question in plan if key is not None]
+    missing = {key for key, question in asked if _recorded(store, key, question) is None}
+    done = len(asked) - sum(key in missing for key, _ in asked)
+    answer: Answer | None = None
+    with progress.bar(f"{scorer.name}: scores", done=done, total=len(asked), unit="image") as tick:
+        for batch in fixed_batches(asked, BATCH):
+            wanted = missing.intersection(key for key, _ in batch)
+            if not wanted:
+                continue
+            answer = answer or scorer.load()
+            images = [_open(store, question.record) for _, question in batch]
+            results = answer(images, [question.queries for _, question in batch])
+            for (key, question), values in zip(batch, results, strict=True):
+                if key in wanted:
+                    store.put_scores(key, _record(scorer, question, values))
+            tick(len(wanted))
+
+
+def _record(scorer: Scorer, question: Question, values: Sequence[float]) -> Mapping[str, Any]:
+    return {
+        "scorer": dict(scorer.identity),
+        "image_sha256": question.record.sha256,
+        "queries": list(question.queries),
+        # JSON has no NaN, and a score that is none must not look like one.
+        "values": [value if math.isfinite(value) else None for value in values],
+    }
+
+
+def _open(store: Store, record: ImageRecord) -> Image.Image:
+    return Image.open(io.BytesIO(store.read_image(record)))

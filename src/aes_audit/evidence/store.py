@@ -1,0 +1,164 @@
+"""The store: images and scores under the digest of what determines them, on a local folder.
+
+    blobs/ab/<sha256>.png     image files, named by their content
+    images/ab/<key>.json      which blob an image key has, or why it has none
+    scores/ab/<key>.json      what a scorer answered about an image
+    locks/                    empty files for `lock`
+
+Any number of processes may share a store. Each object is written whole or not at all: a reader or a crash never sees
+half of one. A blob is written before the record that names it, so a record without its blob is an unfinished image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from aes_audit.errors import AesAuditError
+from aes_audit.evidence.files import is_temporary, read, refused, remove, size_of, sweep, write
+from aes_audit.evidence.keys import JSON
+from aes_audit.evidence.records import decoded, encoded
+
+__all__ = ["CorruptObject", "ImageRecord", "Store"]
+
+_ROOMS = ("blobs", "images", "scores")
+_MARKERS = {
+    ".gitignore": b"*\n",
+    "CACHEDIR.TAG": b"Signature: 8a477f597d28d172789f06886806bc55\n# Images and scores kept by aes_audit.\n",
+}
+_OWN = frozenset({*_ROOMS, "locks", *_MARKERS})
+_HEX = frozenset("0123456789abcdef")
+
+
+class CorruptObject(AesAuditError):
+    """An image whose bytes are not those that were stored; it has been removed and may be made again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """What the store knows about an image without opening it."""
+
+    key: str
+    """The image's key."""
+    sha256: str | None
+    """Digest of the PNG file; None when there is no image."""
+    error: str | None
+    """Why there is no image; None when there is one."""
+    record: Mapping[str, Any] = field(hash=False)
+    """What was put beside it, with `sha256` and `bytes` (the file's digest and length), or `error`."""
+
+
+class Store:
+    """A folder of images and scores; see the module for its layout. All methods raise StoreUnusable."""
+
+    def __init__(self, root: Path) -> None:
+        """Open the store at `root`, creating the folder where needed.
+
+        A folder that also holds other people's files gets no `.gitignore`, which would hide them from git. A store
+        that cannot be written may still be read. Temporary files of writers that died an hour ago are removed.
+        """
+        self.root = Path(root)
+        with refused(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            names = {path.name for path in self.root.iterdir() if not is_temporary(path.name)}
+        if names <= _OWN:
+            for name in _MARKERS.keys() - names:
+                write(self.root / name, _MARKERS[name])
+        self._sweep()
+
+    def put_image(self, key: str, png: bytes, record: Mapping[str, JSON]) -> None:
+        """Keep an image file under its key, with a record of how it was made; replaces what was there."""
+        sha256 = hashlib.sha256(png).hexdigest()
+        write(self._blob(sha256), png)
+        self._put("images", key, {**record, "sha256": sha256, "bytes": len(png)})
+
+    def put_missing_image(self, key: str, reason: str, record: Mapping[str, JSON]) -> None:
+        """Keep the reason why there is no image under this key: it counts as made, and is missing."""
+        self._put("images", key, {**record, "sha256": None, "error": reason})
+
+    def image(self, key: str) -> ImageRecord | None:
+        """What is known about an image; None when it must be made. The image file is not opened.
+
+        A garbled record, and a record whose blob is absent or has another size, count as None.
+        """
+        record = self._get("images", key)
+        if record is None:
+            return None
+        sha256, error = record.get("sha256"), record.get("error")
+        if sha256 is None:
+            return None if error is None else ImageRecord(key, None, error, record)
+        if size_of(self._blob(sha256)) != record.get("bytes"):
+            return None
+        return ImageRecord(key, sha256, None, record)
+
+    def read_image(self, record: ImageRecord) -> bytes:
+        """The PNG file of a record that has one, verified against its digest.
+
+        Raises CorruptObject when the bytes have changed or are gone; record and blob are then removed, so that
+        `image` answers None and the image can be made again. Raises ValueError for a missing image.
+        """
+        if record.sha256 is None:
+            raise ValueError(f"image {record.key} is missing: {record.error}")
+        blob = self._blob(record.sha256)
+        png = read(blob)
+        if png is not None and hashlib.sha256(png).hexdigest() == record.sha256:
+            return png
+        # The record goes first: without it nothing refers to the blob.
+        remove(self._path("images", record.key, ".json"))
+        remove(blob)
+        raise CorruptObject(f"store {self.root}: image {record.key} is not what was stored; run again to remake it.")
+
+    def put_scores(self, key: str, record: Mapping[str, JSON]) -> None:
+        """Keep a scorer's answers under their key; replaces what was there."""
+        self._put("scores", key, record)
+
+    def scores(self, key: str) -> Mapping[str, Any] | None:
+        """A scorer's answers as they were put (tuples as lists); None when there are none or they are garbled."""
+        return self._get("scores", key)
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Wait for, and hold, the store's lock of this name; a lock only saves double work, writes are safe without.
+
+        A holder that dies lets go of it. File systems without locks grant it to everyone.
+        """
+        path = self.root / "locks" / f"{hashlib.sha256(name.encode()).hexdigest()}.lock"
+        lock = FileLock(path)
+        with refused(path), suppress(NotImplementedError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.root)!r})"
+
+    def _sweep(self) -> None:
+        sweep(self.root)
+        for room in _ROOMS:
+            for folder in (self.root / room).glob("??/"):
+                sweep(folder)
+
+    def _put(self, room: str, key: str, record: Mapping[str, JSON]) -> None:
+        write(self._path(room, key, ".json"), encoded(key, record))
+
+    def _get(self, room: str, key: str) -> dict[str, Any] | None:
+        content = read(self._path(room, key, ".json"))
+        return None if content is None else decoded(key, content)
+
+    def _blob(self, sha256: str) -> Path:
+        return self._path("blobs", sha256, ".png")
+
+    def _path(self, room: str, key: str, suffix: str) -> Path:
+        # A key that comes out of a record must not lead out of the store.
+        if len(key) != 64 or not _HEX.issuperset(key):
+            raise ValueError(f"not a key: {key!r}; keys have 64 hex digits, see aes_audit.evidence.keys")
+        return self.root / room / key[:2] / f"{key}{suffix}"

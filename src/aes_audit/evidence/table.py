@@ -1,0 +1,171 @@
+"""The evidence table: validated rows in key order, looked up by what was scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from aes_audit.errors import InvalidEvidence
+from aes_audit.evidence.coding import Coded, coded, folded
+from aes_audit.evidence.faults import Origin
+from aes_audit.evidence.schema import COLUMNS, KEY, SELECTED, Row
+from aes_audit.evidence.selection import flags, selected_dimensions
+from aes_audit.evidence.validation import refuse_contradictions, validated
+
+__all__ = ["Evidence"]
+
+# What a cell is must not be guessed from its neighbours before it has been checked.
+_OBJECT = dict.fromkeys(COLUMNS, object)
+
+_GROUP = ("model", "set", "scorer", "image", "prompt")
+
+
+class Evidence:
+    """A validated table of scores; immutable, equal to another when the contract's columns hold the same rows.
+
+    The table is in key order, whatever the order of the rows it was made from.
+    """
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        """Wrap `frame`, whose rows are trusted: make one with `Evidence.from_rows` or `read_evidence`."""
+        self._coded = {name: coded(frame[name]) for name in KEY}
+        key = folded([self._coded[name] for name in KEY])
+        if np.any(key[1:] < key[:-1]):
+            order = np.argsort(key, kind="stable")
+            frame = frame.take(order)
+            self._coded = {name: Coded(codes[order], labels) for name, (codes, labels) in self._coded.items()}
+        self._frame = frame.reset_index(drop=True)
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Row | Mapping[str, Any]], source: str = "rows") -> Evidence:
+        """Build a table from rows; mappings may leave out null columns and may hold extra ones.
+
+        Raises InvalidEvidence, naming `source`, on the first row that breaks the contract.
+        """
+        return cls(validated(_frame_of(list(rows)), source))
+
+    @classmethod
+    def concat(cls, parts: Iterable[Evidence]) -> Evidence:
+        """All rows of several tables; extra columns that a part lacks are null there.
+
+        Raises InvalidEvidence when a key occurs in two parts or there is no part at all.
+        """
+        frames = [part._frame for part in parts]
+        if not frames:
+            raise InvalidEvidence("no evidence: there is no table to put together.")
+        frame = pd.concat(frames, ignore_index=True)
+        names = [f"table {number}" for number in range(1, len(frames) + 1)]
+        refuse_contradictions(frame, Origin(names, list(map(len, frames))))
+        return cls(frame)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """All columns, extras included, in key order; a copy on write, so that changing it leaves the table alone."""
+        return self._frame.copy(deep=False)
+
+    @cached_property
+    def models(self) -> tuple[str, ...]:
+        """Names of the generators, sorted."""
+        return self._coded["model"].labels
+
+    def scorers(self, model: str, set: str) -> tuple[str, ...]:
+        """Names of the scorers with rows for this generator and set, sorted."""
+        return self._scorers.get((model, set), ())
+
+    def items(self, model: str, set: str) -> tuple[str, ...]:
+        """Every item mentioned for this generator and set, sorted; error rows count."""
+        return self._items.get((model, set), ())
+
+    def has(self, model: str, set: str, scorer: str) -> bool:
+        """Whether there is any row, error or not."""
+        return scorer in self.scorers(model, set)
+
+    def values(self, model: str, set: str, scorer: str, image: str, prompt: str | None) -> pd.Series[float]:
+        """Scores by item (sorted), in the scorer's unit, one per row; a row with an error is NaN.
+
+        `prompt` None means the rows without a text. Items without a row are not in the index.
+        """
+        group = self._groups.get((model, set, scorer, image, prompt), slice(0, 0))
+        index = pd.Index(self._grouped["item"].array[group], name="item")
+        return pd.Series(self._grouped["value"].to_numpy()[group], index=index, name=scorer, dtype="float64")
+
+    def selected(self, model: str, set: str) -> dict[str, frozenset[str]] | None:
+        """The dimensions that each item's prompt asked for; items for which that is unknown are left out.
+
+        From the extra column `selected` where the table has it; otherwise an item judged in fewer than all eleven
+        dimensions has exactly those, and one judged in all has an unknown selection. None when no item's is known.
+        """
+        if (model, set) not in self._scorers:
+            return None
+        frame = self._frame
+        return selected_dimensions(frame[(frame["model"] == model) & (frame["set"] == set)])
+
+    def to_parquet(self, path: str | PathLike[str]) -> None:
+        """Write the table; reading it back gives an equal one."""
+        frame = self._frame.copy(deep=False)
+        for name in frame.columns.difference([*COLUMNS, SELECTED]):
+            # Tables of several files may disagree on the type of an extra column; Parquet has one type per column.
+            if frame[name].dtype == object and pd.api.types.infer_dtype(frame[name]).startswith("mixed"):
+                frame[name] = frame[name].map(str, na_action="ignore")
+        frame.to_parquet(path, index=False)
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self._frame)
+
+    def __eq__(self, other: object) -> bool:
+        """Same rows in the contract's columns and the same selections; extra columns do not matter."""
+        if not isinstance(other, Evidence):
+            return NotImplemented
+        if not self._frame[list(COLUMNS)].equals(other._frame[list(COLUMNS)]):
+            return False
+        return flags(self._frame).equals(flags(other._frame))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Evidence({len(self)} rows of {', '.join(self.models)})"
+
+    @cached_property
+    def _grouped(self) -> pd.DataFrame:
+        key = folded([self._coded[name] for name in (*_GROUP, "item")])
+        return self._frame[["item", "value"]].take(np.argsort(key, kind="stable"))
+
+    @cached_property
+    def _groups(self) -> dict[tuple[str | None, ...], slice]:
+        columns = [self._coded[name] for name in _GROUP]
+        _, first, counts = np.unique(folded(columns), return_index=True, return_counts=True)
+        stops = np.cumsum(counts)
+        names = (tuple(column.at_or_none(row) for column in columns) for row in first)
+        return {name: slice(stop - count, stop) for name, stop, count in zip(names, stops, counts, strict=True)}
+
+    @cached_property
+    def _scorers(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        return self._labels_within("scorer")
+
+    @cached_property
+    def _items(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        return self._labels_within("item")
+
+    def _labels_within(self, name: str) -> dict[tuple[str, str], tuple[str, ...]]:
+        columns = [self._coded["model"], self._coded["set"], self._coded[name]]
+        _, first = np.unique(folded(columns), return_index=True)
+        found: dict[tuple[str, str], list[str]] = {}
+        for row in first:
+            model, set_, label = (column.at(row) for column in columns)
+            found.setdefault((model, set_), []).append(label)
+        return {place: tuple(labels) for place, labels in found.items()}
+
+
+def _frame_of(rows: list[Row | Mapping[str, Any]]) -> pd.DataFrame:
+    extras = dict.fromkeys(name for row in rows if not isinstance(row, Row) for name in row if name not in COLUMNS)
+    absent = (None,) * len(extras)
+    names = (*COLUMNS, *extras)
+    cells = [(*row, *absent) if isinstance(row, Row) else tuple(map(row.get, names)) for row in rows]
+    columns = dict(zip(names, zip(*cells, strict=True), strict=False))
+    return pd.DataFrame({name: pd.Series(columns.get(name, ()), dtype=_OBJECT.get(name)) for name in names})

@@ -1,0 +1,1 @@
+"""Gates: thresholds, verdicts and baselines."""

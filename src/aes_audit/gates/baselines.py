@@ -1,0 +1,140 @@
+"""Baselines: one JSON file per subject and audit, kept by syrupy, compared within a tolerance."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from syrupy.data import Snapshot, SnapshotCollection, SnapshotCollections
+from syrupy.extensions.base import AbstractSyrupyExtension
+
+from aes_audit.errors import InvalidBaseline
+
+if TYPE_CHECKING:
+    from syrupy.location import PyTestLocation
+
+__all__ = ["Baseline", "baseline_extension", "baseline_index", "read_baseline"]
+
+Baseline = Mapping[str, Any]
+"""What a blessed measurement keeps: `estimate`, `interval`, `n`, `tolerance` and its conditions."""
+
+_SEPARATOR = "::"
+
+
+def baseline_index(subject: str, audit: str, key: str) -> str:
+    """Where a measurement is kept: file `<subject>/<audit>.json`, entry `key`."""
+    return _SEPARATOR.join((subject, audit, key))
+
+
+def read_baseline(folder: Path, index: str) -> Baseline | None:
+    """The blessed measurement, or None when there is none; raises InvalidBaseline for a broken file."""
+    entry = _read(_file(folder, index)).get(index.split(_SEPARATOR)[2])
+    return entry if isinstance(entry, dict) else None
+
+
+def baseline_extension(folder: Path) -> type[AbstractSyrupyExtension]:
+    """A syrupy extension that keeps baselines in `folder`; `snapshot(name=...)` takes a `baseline_index`."""
+
+    class BaselineExtension(_BaselineExtension):
+        directory = folder
+
+    return BaselineExtension
+
+
+class _BaselineExtension(AbstractSyrupyExtension):
+    directory: Path
+    file_extension = "json"
+
+    def serialize(self, data: Any, **_: Any) -> str:
+        return json.dumps(data, sort_keys=True)
+
+    def matches(self, *, serialized_data: Any, snapshot_data: Any) -> bool:
+        """Equal conditions, and an estimate within the tolerance that was blessed with it."""
+        new, old = json.loads(serialized_data), json.loads(snapshot_data)
+        return not changed_conditions(new, old) and within_tolerance(new, old)
+
+    @classmethod
+    def get_location(cls, *, test_location: PyTestLocation, index: Any) -> str:
+        return str(_file(cls.directory, str(index)))
+
+    @classmethod
+    def get_snapshot_name(cls, *, test_location: PyTestLocation, index: Any = 0) -> str:
+        # syrupy wants a name that starts with the test's; the entry in the file is what follows.
+        return f"{test_location.methodname}{_SEPARATOR}{str(index).split(_SEPARATOR)[-1]}"
+
+    @classmethod
+    def matches_test_location(cls, *, test_location: PyTestLocation, snapshot_location: str) -> bool:
+        return True
+
+    def discover_snapshots(self, **_: Any) -> SnapshotCollections:
+        """None: a run audits the subjects it was asked for, and says nothing about the baselines of others."""
+        return SnapshotCollections()
+
+    def read_snapshot_collection(self, *, snapshot_location: str) -> SnapshotCollection:
+        collection = SnapshotCollection(location=snapshot_location)
+        for name in _read(Path(snapshot_location)):
+            collection.add(Snapshot(name=name))
+        return collection
+
+    def read_snapshot_data_from_location(
+        self, *, snapshot_location: str, snapshot_name: str, session_id: str
+    ) -> str | None:
+        entry = _read(Path(snapshot_location)).get(_entry(snapshot_name))
+        return None if entry is None else json.dumps(entry, sort_keys=True)
+
+    @classmethod
+    def write_snapshot_collection(cls, *, snapshot_collection: SnapshotCollection, **_: Any) -> None:
+        file = Path(snapshot_collection.location)
+        entries = dict(_read(file))
+        for snapshot in snapshot_collection:
+            entries[_entry(snapshot.name)] = json.loads(str(snapshot.data))
+        _write(file, entries)
+
+    def delete_snapshots(self, *, snapshot_location: str, snapshot_names: set[str]) -> None:
+        file = Path(snapshot_location)
+        gone = {_entry(name) for name in snapshot_names}
+        _write(file, {key: entry for key, entry in _read(file).items() if key not in gone})
+
+
+def within_tolerance(new: Baseline, old: Baseline) -> bool:
+    """Whether the estimate moved by no more than the blessed tolerance; None equals only None."""
+    if new["estimate"] is None or old["estimate"] is None:
+        return bool(new["estimate"] == old["estimate"])
+    return bool(abs(new["estimate"] - old["estimate"]) <= old["tolerance"])
+
+
+def changed_conditions(new: Baseline, old: Baseline) -> list[str]:
+    """Names of the conditions under which the two are not comparable (STATISTICS section 9)."""
+    return [name for name in ("metric", "scorer", "set", "prompts", "planned") if new[name] != old.get(name)]
+
+
+def _entry(snapshot_name: str) -> str:
+    return snapshot_name.rpartition(_SEPARATOR)[2]
+
+
+def _file(folder: Path, index: str) -> Path:
+    subject, audit, _ = index.split(_SEPARATOR)
+    return folder / re.sub(r"[^\w.@+=-]+", "-", subject) / f"{audit}.json"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InvalidBaseline(f"baseline {file} cannot be read as JSON: {error}.") from error
+    if not isinstance(raw, dict):
+        raise InvalidBaseline(f"baseline {file} holds a {type(raw).__name__}, expected an object.")
+    return raw
+
+
+def _write(file: Path, entries: Mapping[str, Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    part.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    part.replace(file)

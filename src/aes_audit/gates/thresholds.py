@@ -1,0 +1,237 @@
+"""The thresholds file: profiles (which instruments, how many pairs) and gates (what must hold). Strictly read."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from aes_audit.errors import InvalidThresholds, UnknownName
+
+__all__ = ["Gate", "Profile", "Thresholds", "read_thresholds"]
+
+KINDS = ("contractual", "evidential")
+INTERVALS = ("exact", "wilson")
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Which instruments measure, on how many pairs, and what is audited when nothing is named."""
+
+    name: str
+    """What `--profile` says."""
+    prompts: str
+    """A shipped prompt set, or a file ending in .jsonl."""
+    pairs: int
+    """The first so many pairs of the set."""
+    models: tuple[str, ...]
+    """Generators audited when neither --model nor --reward names a subject."""
+    rewards: tuple[str, ...]
+    """Rewards audited in that case."""
+    pool: tuple[str, ...]
+    """Generators whose images a reward is audited on."""
+    quality: tuple[str, ...]
+    """Rewards that measure conventional quality."""
+    matcher: str
+    """The reward that says whether the main concept is there."""
+    judge: str
+    """The dimension judge."""
+    preferences: tuple[str, ...]
+    """Preference judges: does the wide image follow the wide prompt better?"""
+    truth: str
+    """The preference judge that rewards are held against; it must not be made from an audited reward."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One condition on one metric."""
+
+    profile: str
+    """The profile it belongs to."""
+    metric: str
+    """A metric of the evidence contract."""
+    scorer: str | None = None
+    """The scorer it applies to; None applies to every scorer without a gate of its own."""
+    kind: str = "evidential"
+    """`contractual` compares the estimate, `evidential` the bounds of the interval."""
+    at_least: float | None = None
+    """The good side is here and above."""
+    at_most: float | None = None
+    """The good side is here and below."""
+    margin: float | None = None
+    """Paired metrics: how much worse than the base model is too much, in the metric's unit."""
+    confidence: float = 0.95
+    """Two-sided level of the interval."""
+    alpha: float = 0.05
+    """One-sided level of the paired test."""
+    interval: str = "exact"
+    """Interval of a rate: exact (Clopper-Pearson) or wilson."""
+    max_missing: float = 0.02
+    """Largest share of missing items; beyond it nothing was measured."""
+    tolerance: float | None = None
+    """How far a measurement may move from its baseline, in the metric's unit; None compares exactly."""
+    advisory: bool = False
+    """Measured and shown, never red."""
+    look_at: str = ""
+    """What a person should look at when it fails."""
+
+    @property
+    def threshold(self) -> Mapping[str, Any]:
+        """The condition as the results file shows it."""
+        shown = ("kind", "at_least", "at_most", "margin", "confidence", "alpha", "interval", "advisory")
+        return {key: value for key in shown if (value := getattr(self, key)) is not None}
+
+    @property
+    def text(self) -> str:
+        """The condition in a few characters."""
+        if self.margin is not None:
+            return f"margin {self.margin:g}"
+        return f">= {self.at_least:g}" if self.at_least is not None else f"<= {self.at_most:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """The whole file."""
+
+    path: Path
+    """Where it was read from."""
+    profiles: Mapping[str, Profile]
+    """By name."""
+    gates: tuple[Gate, ...]
+    """In file order."""
+
+    def profile(self, name: str) -> Profile:
+        """The profile with this name; raises UnknownName with those that exist."""
+        if name not in self.profiles:
+            raise UnknownName("profile", name, self.profiles)
+        return self.profiles[name]
+
+    def gate(self, profile: str, metric: str, scorer: str | None) -> Gate | None:
+        """The gate for a measurement: one for this scorer before one for any, None when there is neither."""
+        fitting = [gate for gate in self.gates if (gate.profile, gate.metric) == (profile, metric)]
+        own = [gate for gate in fitting if gate.scorer == scorer]
+        return next(iter(own or [gate for gate in fitting if gate.scorer is None]), None)
+
+
+def read_thresholds(path: Path, paired: Collection[str], unpaired: Collection[str]) -> Thresholds:
+    """Read and check the file; `paired` and `unpaired` are the names of the metrics that exist.
+
+    Raises InvalidThresholds naming the file and the key, UnknownName for a profile or metric that does not exist.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidThresholds(f"thresholds file {path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidThresholds(f"thresholds file {path} is not TOML: {error}.") from error
+    _known_keys(f"{path}", raw, {"schema", "profiles", "gates"})
+    if raw.get("schema") != 1:
+        raise InvalidThresholds(f"{path}: schema must be 1, found {raw.get('schema')!r}.")
+    profiles = {name: _profile(f"{path}: [profiles.{name}]", name, table) for name, table in _tables(path, raw).items()}
+    gates = []
+    for number, table in enumerate(raw.get("gates", []), 1):
+        gates.append(_gate(f"{path}: gate {number}", table, profiles, paired, unpaired))
+    _refuse_repeats(path, gates)
+    return Thresholds(path, profiles, tuple(gates))
+
+
+def _tables(path: Path, raw: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    tables = raw.get("profiles")
+    if not isinstance(tables, dict) or not tables:
+        raise InvalidThresholds(f"{path}: declares no [profiles.NAME].")
+    return tables
+
+
+def _profile(where: str, name: str, table: Mapping[str, Any]) -> Profile:
+    lists = {"models", "rewards", "pool", "quality", "preferences"}
+    wanted = {field.name for field in fields(Profile)} - {"name"}
+    _known_keys(where, table, wanted)
+    if absent := sorted(wanted - set(table)):
+        raise InvalidThresholds(f"{where}: key {absent[0]!r} is missing.")
+    for key, value in table.items():
+        fits = _is_strings(value) if key in lists else isinstance(value, int if key == "pairs" else str)
+        if not fits:
+            noun = "list of strings" if key in lists else "whole number" if key == "pairs" else "string"
+            raise InvalidThresholds(f"{where}: {key} = {value!r} is not a {noun}.")
+    values: dict[str, Any] = {key: tuple(table[key]) if key in lists else table[key] for key in wanted}
+    return Profile(name=name, **values)
+
+
+def _is_strings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(part, str) for part in value)
+
+
+def _gate(
+    where: str,
+    table: Mapping[str, Any],
+    profiles: Collection[str],
+    paired: Collection[str],
+    unpaired: Collection[str],
+) -> Gate:
+    _known_keys(where, table, {field.name for field in fields(Gate)})
+    for key in ("profile", "metric"):
+        if not isinstance(table.get(key), str):
+            raise InvalidThresholds(f"{where}: key {key!r} is missing or not a string.")
+    where = f"{where} ({table['metric']})"
+    if table["profile"] not in profiles:
+        raise UnknownName(f"profile in {where}", table["profile"], profiles)
+    if table["metric"] not in {*paired, *unpaired}:
+        raise UnknownName(f"metric in {where}", table["metric"], {*paired, *unpaired})
+    gate = Gate(**{key: _typed(where, key, value) for key, value in table.items()})
+    _check_condition(where, gate, gate.metric in paired)
+    return gate
+
+
+_STRINGS = {"profile", "metric", "scorer", "kind", "interval", "look_at"}
+
+
+def _typed(where: str, key: str, value: Any) -> Any:
+    expected = str if key in _STRINGS else bool if key == "advisory" else float
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, expected):
+        raise InvalidThresholds(f"{where}: {key} = {value!r} is not a {_noun(expected)}.")
+    return value
+
+
+def _check_condition(where: str, gate: Gate, is_paired: bool) -> None:
+    conditions = [key for key in ("at_least", "at_most", "margin") if getattr(gate, key) is not None]
+    if len(conditions) != 1:
+        raise InvalidThresholds(
+            f"{where}: give exactly one of at_least, at_most, margin; found {conditions or 'none'}."
+        )
+    if is_paired != (gate.margin is not None):
+        wanted = "margin, because it compares two models" if is_paired else "at_least or at_most: margin is for pairs"
+        raise InvalidThresholds(f"{where}: needs {wanted}.")
+    if gate.margin is not None and gate.margin <= 0:
+        raise InvalidThresholds(f"{where}: margin = {gate.margin:g} must be above 0.")
+    if gate.kind not in KINDS:
+        raise UnknownName(f"kind in {where}", gate.kind, KINDS)
+    if gate.interval not in INTERVALS:
+        raise UnknownName(f"interval in {where}", gate.interval, INTERVALS)
+    for key in ("confidence", "alpha"):
+        if not 0 < getattr(gate, key) < 1:
+            raise InvalidThresholds(f"{where}: {key} = {getattr(gate, key):g} must lie between 0 and 1.")
+    if not 0 <= gate.max_missing < 1:
+        raise InvalidThresholds(f"{where}: max_missing = {gate.max_missing:g} must lie in [0, 1).")
+
+
+def _refuse_repeats(path: Path, gates: list[Gate]) -> None:
+    seen: set[tuple[str, str, str | None]] = set()
+    for gate in gates:
+        key = (gate.profile, gate.metric, gate.scorer)
+        if key in seen:
+            raise InvalidThresholds(f"{path}: two gates for {gate.metric} of scorer {gate.scorer} in {gate.profile}.")
+        seen.add(key)
+
+
+def _known_keys(where: str, table: Mapping[str, Any], known: Collection[str]) -> None:
+    for key in table:
+        if key not in known:
+            raise UnknownName(f"key in {where}", key, known)
+
+
+def _noun(expected: type) -> str:
+    return {str: "string", bool: "boolean", float: "number"}[expected]

@@ -1,0 +1,115 @@
+"""From a measurement and a gate to a verdict. Pure functions; no verdict is truthy by accident."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from aes_audit.gates.thresholds import Gate
+from aes_audit.measures.measurement import Measurement
+
+__all__ = ["Judgement", "Verdict", "judge"]
+
+
+class Verdict(Enum):
+    """What a gate says about a measurement (STATISTICS section 1)."""
+
+    PASS = "pass"
+    """The interval, or the contract, shows the good side."""
+    FAIL = "fail"
+    """The interval, the contract or a test shows the bad side."""
+    INCONCLUSIVE = "inconclusive"
+    """Both sides remain possible with these items."""
+    ERROR = "error"
+    """Not measured; never a regression."""
+    ADVISORY = "advisory"
+    """Measured and shown; no gate, or one declared as report-only."""
+
+    def __bool__(self) -> bool:
+        """Refused: compare with `is`, since an inconclusive verdict is neither true nor false."""
+        raise TypeError("a verdict has no truth value: compare it, for instance `verdict is Verdict.PASS`")
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A measurement beside what was asked of it."""
+
+    measurement: Measurement
+    """What was measured."""
+    gate: Gate | None
+    """What was asked; None when the profile asks nothing."""
+    verdict: Verdict
+    """The answer."""
+    reason: str
+    """The answer in one sentence."""
+
+
+def judge(measurement: Measurement, gate: Gate | None, bad: str) -> Judgement:
+    """Hold a measurement against its gate; `bad` is the metric's bad side, `up` or `down`."""
+    if gate is None:
+        return Judgement(measurement, None, Verdict.ADVISORY, "measured; this profile sets no gate for it")
+    verdict, reason = _decide(measurement, gate, bad)
+    if gate.advisory:
+        return Judgement(measurement, gate, Verdict.ADVISORY, f"would be {verdict.value}: {reason}")
+    return Judgement(measurement, gate, verdict, reason)
+
+
+def _decide(measurement: Measurement, gate: Gate, bad: str) -> tuple[Verdict, str]:
+    planned = measurement.n + measurement.missing
+    if measurement.n == 0:
+        return Verdict.ERROR, f"not measured: {measurement.reason or f'0 of {planned} items have a score'}"
+    if measurement.missing > gate.max_missing * planned:
+        limit = f"more than the allowed {gate.max_missing:.0%}"
+        return Verdict.ERROR, f"not measured: {measurement.missing} of {planned} items are missing, {limit}"
+    if measurement.estimate is None:
+        return Verdict.INCONCLUSIVE, measurement.reason or "no estimate"
+    if gate.margin is not None:
+        return _non_inferior(measurement, gate, gate.margin, bad)
+    if gate.kind == "contractual":
+        return _contract(measurement.estimate, gate)
+    return _by_interval(measurement, gate)
+
+
+def _contract(estimate: float, gate: Gate) -> tuple[Verdict, str]:
+    good = estimate >= gate.at_least if gate.at_least is not None else estimate <= (gate.at_most or 0.0)
+    return (Verdict.PASS if good else Verdict.FAIL), f"the estimate {estimate:.4g} was promised to be {gate.text}"
+
+
+def _by_interval(measurement: Measurement, gate: Gate) -> tuple[Verdict, str]:
+    """Wholly on the good side pass, wholly on the bad side fail; touching the threshold is inconclusive."""
+    if measurement.interval is None:
+        return Verdict.INCONCLUSIVE, measurement.reason or "no interval"
+    low, high = measurement.interval
+    shown = f"the {gate.confidence:.0%} interval [{low:.4g}, {high:.4g}]"
+    if gate.at_least is not None:
+        good, failing = low > gate.at_least, _best_upper(measurement, high) < gate.at_least
+    else:
+        good, failing = high < (gate.at_most or 0.0), low > (gate.at_most or 0.0)
+    if good:
+        return Verdict.PASS, f"{shown} lies wholly on the good side of {gate.text}"
+    if failing:
+        return Verdict.FAIL, f"{shown} lies wholly on the bad side of {gate.text}"
+    return Verdict.INCONCLUSIVE, f"{shown} leaves both sides of {gate.text} possible"
+
+
+def _best_upper(measurement: Measurement, high: float) -> float:
+    # A rate counts missing items as failures; it may only fail if it would also fail with all of them as successes.
+    best = measurement.details.get("best_interval")
+    return float(best[1]) if best else high
+
+
+def _non_inferior(measurement: Measurement, gate: Gate, margin: float, bad: str) -> tuple[Verdict, str]:
+    """Fail needs a significant test and an estimate worse by the margin; pass needs the whole interval within it."""
+    assert measurement.estimate is not None
+    sign = 1.0 if bad == "up" else -1.0
+    worse = sign * measurement.estimate
+    p_value = measurement.p_value
+    shown = f"worse than the base model by {worse:.4g}" if worse > 0 else f"better than the base model by {-worse:.4g}"
+    if p_value is not None and p_value <= gate.alpha and worse >= margin:
+        return Verdict.FAIL, f"{shown} (margin {margin:g}), p = {p_value:.3g}"
+    if measurement.interval is None:
+        return Verdict.INCONCLUSIVE, measurement.reason or "no interval"
+    worst = max(sign * bound for bound in measurement.interval)
+    if worst < margin:
+        return Verdict.PASS, f"{shown}, at worst by {worst:.4g}: within the margin {margin:g}"
+    return Verdict.INCONCLUSIVE, f"{shown}, but {worst:.4g} remains possible: beyond the margin {margin:g}"

@@ -1,0 +1,1 @@
+"""Generators: from a SPEC string to images."""

@@ -1,0 +1,1 @@
+"""Judges: J(image, dimension), and which of two images follows a prompt better."""

@@ -1,0 +1,198 @@
+"""The command line and its ini twins, parsed once into one frozen AuditConfig. Imports no torch."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aes_audit.errors import UsageError
+from aes_audit.resources import packaged_thresholds
+
+__all__ = ["AuditConfig", "add_options", "read_config"]
+
+ENGINES = ("local",)
+POLICIES = ("fail", "warn", "skip")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditConfig:
+    """Everything a run was asked for, before any of it is looked up."""
+
+    models: tuple[str, ...]
+    """Generators under audit (SPEC strings); empty means the profile's."""
+    base_model: str | None
+    """What the generators are compared with, item by item."""
+    rewards: tuple[str, ...]
+    """Reward models under audit."""
+    judges: tuple[str, ...]
+    """Preference judges asked besides the profile's."""
+    profile: str
+    """Name of the profile in the thresholds file."""
+    evidence: Path | None
+    """Recorded evidence to judge; then no model is run."""
+    engine: str
+    """Who runs the stages."""
+    json_path: Path | None
+    """Where to write the results file."""
+    store: Path
+    """Root of the content-addressed store."""
+    inconclusive: str
+    """Policy for verdicts that could be either: fail, warn or skip."""
+    thresholds: Path
+    """The thresholds file."""
+    baselines: Path
+    """Folder of the blessed baselines."""
+    device: str
+    """Where models run: auto, cpu, cuda or mps."""
+    batch_size: int | None
+    """Images per generator call; None takes the model's own setting."""
+    pairs: int | None
+    """Number of prompt pairs; None takes the profile's."""
+    rootdir: Path
+    """pytest's root, which relative paths refer to."""
+
+    @property
+    def names_subjects(self) -> bool:
+        """Whether the user chose what to audit."""
+        return bool(self.models or self.rewards or self.base_model or self.evidence)
+
+
+def _positive(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"invalid value {text!r}: give a whole number of 1 or more")
+    return value
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise argparse.ArgumentTypeError(f"invalid value {text!r}: choose {', '.join(allowed)}")
+        return text
+
+    return parse
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    flag: str
+    metavar: str
+    default: str
+    """Shown in the help; the value when neither flag nor ini key is given ("" stands for none)."""
+    help: str
+    parse: Callable[[str], str | int] = str
+    repeatable: bool = False
+
+    @property
+    def dest(self) -> str:
+        """Name of the parsed value, and of the ini twin."""
+        name = self.flag.removeprefix("--").replace("-", "_")
+        return name if name.startswith("audit_") else f"audit_{name}"
+
+
+_OPTIONS = (
+    _Option(
+        "--model",
+        "SPEC",
+        "",
+        "generator to audit: control/NAME, a folder, or owner/name[@revision]; append +lora=SPEC for an adapter",
+        repeatable=True,
+    ),
+    _Option("--base-model", "SPEC", "", "generator to compare the audited ones with, item by item"),
+    _Option("--reward", "NAME", "", "reward model to audit", repeatable=True),
+    _Option("--judge", "NAME", "", "preference judge to ask besides the profile's", repeatable=True),
+    _Option("--profile", "NAME", "control", "instruments, number of pairs and thresholds to use"),
+    _Option("--evidence", "PATH", "", "judge this recorded evidence (Parquet, CSV or a folder) and run no model"),
+    _Option("--engine", "NAME", "local", "who runs the stages: " + ", ".join(ENGINES), _choice(*ENGINES)),
+    _Option("--audit-json", "FILE", "", "write the results file here, also when audits fail"),
+    _Option("--audit-store", "DIR", ".aes_audit", "where images and scores are kept between runs"),
+    _Option(
+        "--audit-inconclusive",
+        "POLICY",
+        "fail",
+        "what an inconclusive verdict does to the build: " + ", ".join(POLICIES),
+        _choice(*POLICIES),
+    ),
+    _Option("--audit-thresholds", "FILE", "audits/thresholds.toml", "profiles and gates"),
+    _Option("--audit-baselines", "DIR", "baselines", "blessed measurements of earlier releases"),
+    _Option("--audit-device", "NAME", "auto", "where models run: " + ", ".join(DEVICES), _choice(*DEVICES)),
+    _Option("--audit-batch-size", "N", "", "images per generator call (default: the model's own setting)", _positive),
+    _Option("--audit-pairs", "N", "", "number of prompt pairs (default: the profile's)", _positive),
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare every option with its ini twin."""
+    group = parser.getgroup("aes_audit", "aesthetic over-alignment audits")
+    for option in _OPTIONS:
+        default = f" (default: {option.default})" if option.default else ""
+        group.addoption(
+            option.flag,
+            dest=option.dest,
+            metavar=option.metavar,
+            default=None,
+            type=option.parse,
+            action="append" if option.repeatable else "store",
+            help=f"{option.help}{default}; ini: {option.dest}",
+        )
+        if option.repeatable:
+            parser.addini(option.dest, help=f"same as {option.flag}", type="args", default=[])
+        else:
+            parser.addini(option.dest, help=f"same as {option.flag}", type="string", default=option.default)
+
+
+def read_config(config: pytest.Config) -> AuditConfig:
+    """One frozen configuration from command line and ini file; raises UsageError for a bad ini value."""
+    value = {option.dest: _value(config, option) for option in _OPTIONS}
+
+    def path(key: str) -> Path:
+        # What was typed is relative to where it was typed, an ini value to the root.
+        base = config.rootpath if config.getoption(key) is None else config.invocation_params.dir
+        return base / Path(value[key]).expanduser()
+
+    return AuditConfig(
+        models=tuple(value["audit_model"]),
+        base_model=value["audit_base_model"] or None,
+        rewards=tuple(value["audit_reward"]),
+        judges=tuple(value["audit_judge"]),
+        profile=value["audit_profile"],
+        evidence=path("audit_evidence") if value["audit_evidence"] else None,
+        engine=value["audit_engine"],
+        json_path=path("audit_json") if value["audit_json"] else None,
+        store=path("audit_store"),
+        inconclusive=value["audit_inconclusive"],
+        thresholds=_thresholds(config, path("audit_thresholds")),
+        baselines=path("audit_baselines"),
+        device=value["audit_device"],
+        batch_size=value["audit_batch_size"] or None,
+        pairs=value["audit_pairs"] or None,
+        rootdir=config.rootpath,
+    )
+
+
+def _value(config: pytest.Config, option: _Option) -> Any:
+    typed = config.getoption(option.dest)
+    if typed is not None:
+        return typed
+    raw = config.getini(option.dest)
+    if not raw or option.repeatable:
+        return raw
+    try:
+        return option.parse(raw)
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"ini key {option.dest}: {error}.") from error
+
+
+def _thresholds(config: pytest.Config, wanted: Path) -> Path:
+    # A repository without thresholds of its own is judged by the packaged ones; a named file must exist.
+    named = config.getoption("audit_thresholds") or config.getini("audit_thresholds") != "audits/thresholds.toml"
+    return wanted if named or wanted.is_file() else packaged_thresholds()

@@ -1,0 +1,176 @@
+"""Which measurements a run makes: every case is known from the configuration, before any model is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aes_audit.errors import UnknownName
+from aes_audit.gates.thresholds import Gate, Profile, Thresholds
+from aes_audit.measures.names import PAIRED, REWARD_SUBJECT, SCORED_BY, TRUTH_NEEDED
+from aes_audit.options import AuditConfig
+
+if TYPE_CHECKING:
+    from aes_audit.evidence.table import Evidence
+
+__all__ = ["Case", "Subjects", "live_cases", "live_subjects", "recorded_cases"]
+
+
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """What is under audit."""
+
+    models: tuple[str, ...]
+    """Generators, as in the evidence's `model` column."""
+    base_model: str | None
+    """What each of them is compared with."""
+    rewards: tuple[str, ...]
+    """Reward models."""
+    pool: tuple[str, ...]
+    """Generators whose images the rewards are audited on."""
+
+    @property
+    def generators(self) -> tuple[str, ...]:
+        """Every generator whose images are needed, each once."""
+        pool = self.pool if self.rewards else ()
+        return tuple(dict.fromkeys([*self.models, *([self.base_model] if self.base_model else []), *pool]))
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One measurement to make and to judge."""
+
+    metric: str
+    """A metric of the evidence contract."""
+    models: tuple[str, ...]
+    """The generator, or the pool of generators a reward is audited on."""
+    base_model: str | None
+    """For paired metrics."""
+    scorer: str
+    """What is read: a reward, a preference judge, or `judge`."""
+    truth: str | None
+    """The preference judge that a reward is held against."""
+    gate: Gate | None
+    """What is asked of it."""
+    group: str | None = None
+    """Tells cases apart that differ in nothing else: the truth, where a table holds several."""
+
+    @property
+    def subject(self) -> str:
+        """What the verdict is about."""
+        return self.scorer if self.metric in REWARD_SUBJECT else self.models[0]
+
+    @property
+    def id(self) -> str:
+        """Readable, unique, and good for `-k`."""
+        parts = [self.subject]
+        if self.metric in REWARD_SUBJECT:
+            parts += [f"on {' + '.join(self.models)}"]
+        else:
+            parts += [f"vs {self.base_model}"] if self.base_model else []
+            parts += [f"by {self.scorer}"]
+        parts += [f"truth {self.group}"] if self.group else []
+        return ", ".join(parts)
+
+    @property
+    def worker(self) -> str:
+        """Cases of one subject share an xdist worker, so that its model is loaded once."""
+        return self.subject
+
+
+def live_subjects(config: AuditConfig, profile: Profile) -> Subjects:
+    """What a run that collects its own evidence audits: what was named, else the profile's pair."""
+    named = bool(config.models or config.rewards)
+    return Subjects(
+        models=tuple(dict.fromkeys(config.models)) if named else profile.models,
+        base_model=config.base_model,
+        rewards=tuple(dict.fromkeys(config.rewards)) if named else profile.rewards,
+        pool=profile.pool,
+    )
+
+
+def live_cases(
+    subjects: Subjects, profile: Profile, thresholds: Thresholds, preferences: Sequence[str]
+) -> tuple[Case, ...]:
+    """Every case of a run that collects its own evidence."""
+    scorers = {
+        "preference": tuple(preferences),
+        "reward": profile.quality,
+        "matcher": (profile.matcher,),
+        "judge": ("judge",),
+    }
+    return (
+        *_generator_cases(subjects, scorers, profile, thresholds),
+        *_reward_cases(subjects.rewards, [subjects.pool], [profile.truth], profile, thresholds),
+    )
+
+
+def recorded_cases(
+    evidence: Evidence, config: AuditConfig, profile: Profile, thresholds: Thresholds
+) -> tuple[Subjects, tuple[Case, ...]]:
+    """Every case that a recorded table has rows for; raises UnknownName for a name that is not in it."""
+    models = config.models or evidence.models
+    for name in (*models, *([config.base_model] if config.base_model else [])):
+        if name not in evidence.models:
+            raise UnknownName("model in the evidence", name, evidence.models)
+    scorers = {name for model in models for name in evidence.scorers(model, "pairs")}
+    rewards = tuple(sorted(name for name in scorers if not name.startswith(("preference/", "judge/", "truth/"))))
+    for name in config.rewards:
+        if name not in rewards:
+            raise UnknownName("reward in the evidence", name, rewards)
+    preferences = tuple(sorted(name for name in scorers if name.startswith("preference/")))
+    by_kind: Mapping[str, tuple[str, ...]] = {
+        "preference": preferences,
+        "reward": rewards,
+        "matcher": tuple(name for name in rewards if name in ("blip-itm", profile.matcher)),
+        "judge": ("judge",) if any(name.startswith("judge/") for name in scorers) else (),
+    }
+    compared = tuple(model for model in models if model != config.base_model) if config.models == () else models
+    subjects = Subjects(compared, config.base_model, config.rewards or rewards, tuple(models))
+    if config.rewards and not config.models:
+        subjects = Subjects((), None, config.rewards, tuple(models))
+    cases = [
+        *_generator_cases(subjects, by_kind, profile, thresholds),
+        *_reward_cases(subjects.rewards, [(model,) for model in models], preferences, profile, thresholds),
+    ]
+    return subjects, tuple(case for case in cases if _has_rows(evidence, case))
+
+
+def _generator_cases(
+    subjects: Subjects, scorers: Mapping[str, tuple[str, ...]], profile: Profile, thresholds: Thresholds
+) -> Iterator[Case]:
+    for metric, kind in SCORED_BY.items():
+        if metric in REWARD_SUBJECT or (metric in PAIRED and subjects.base_model is None):
+            continue
+        base = subjects.base_model if metric in PAIRED else None
+        for model in subjects.models:
+            for scorer in scorers[kind]:
+                yield Case(metric, (model,), base, scorer, None, thresholds.gate(profile.name, metric, scorer))
+
+
+def _reward_cases(
+    rewards: Sequence[str],
+    pools: Sequence[tuple[str, ...]],
+    truths: Sequence[str],
+    profile: Profile,
+    thresholds: Thresholds,
+) -> Iterator[Case]:
+    for metric in SCORED_BY:
+        if metric not in REWARD_SUBJECT:
+            continue
+        needed: Sequence[str | None] = truths if metric in TRUTH_NEEDED else (None,)
+        for pool in pools:
+            for reward in rewards:
+                gate = thresholds.gate(profile.name, metric, reward)
+                for truth in needed:
+                    group = truth if len(needed) > 1 else None
+                    yield Case(metric, pool, None, reward, truth, gate, group)
+
+
+def _has_rows(evidence: Evidence, case: Case) -> bool:
+    models = (*case.models, *([case.base_model] if case.base_model else []))
+    if case.scorer == "judge":
+        return all(any(name.startswith("judge/") for name in evidence.scorers(model, "pairs")) for model in models)
+    needed = [case.scorer, *([case.truth] if case.truth else [])]
+    return all(evidence.has(model, "pairs", scorer) for model in models for scorer in needed)

@@ -1,0 +1,170 @@
+"""The pytest plugin: hooks of a few lines each, and the fixtures. Imports neither torch nor transformers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from aes_audit.errors import UsageError
+from aes_audit.options import add_options
+from aes_audit.planning import Case
+from aes_audit.run import PROPERTY, AuditRun
+
+if TYPE_CHECKING:
+    from syrupy.assertion import SnapshotAssertion
+
+    from aes_audit.audit import Audit
+    from aes_audit.evidence.table import Evidence
+    from aes_audit.generators.protocol import Generator
+    from aes_audit.judges.protocol import DimensionJudge
+    from aes_audit.rewards.protocol import Reward
+    from aes_audit.session import AuditSession, LiveSession
+
+__all__: list[str] = []
+
+RUN = pytest.StashKey[AuditRun]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options; pytest calls this before it reads the command line."""
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the options; a typo in what was named ends the run here, before anything is collected."""
+    config.addinivalue_line("markers", "audit(metric): measure this metric for every subject of the run")
+    try:
+        run = AuditRun(config)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[RUN] = run
+    config.pluginmanager.register(run, "aes_audit_run")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say what is audited, where and with what."""
+    return config.stash[RUN].header()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test per case for the `audit` marker; one per subject where a fixture stands for several."""
+    marker = metafunc.definition.get_closest_marker("audit")
+    if marker and "audit" in metafunc.fixturenames:
+        cases = [case for case in _session(metafunc.config).cases if case.metric == marker.args[0]]
+        nothing = pytest.mark.skip(reason=f"no subject or no scores for {marker.args[0]} in this run")
+        params: Sequence[Any] = cases or [pytest.param(None, id="nothing to audit", marks=nothing)]
+        metafunc.parametrize("audit", params, indirect=True, ids=lambda case: case.id if case else None)
+    for fixture in {"generator", "reward"}.intersection(metafunc.fixturenames):
+        names = _subjects(metafunc.config, fixture)
+        if len(names) > 1:
+            metafunc.parametrize(fixture, names, indirect=True, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the cases of one subject on one xdist worker, so that its model is loaded once."""
+    for item in items:
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            case = item.callspec.params.get("audit")
+            if isinstance(case, Case):
+                item.add_marker(pytest.mark.xdist_group(case.worker))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Distribute by group where audits run; plain `-n` would scatter a subject over all workers."""
+    if config.getoption("dist") != "load" or not config.stash[RUN].opened:
+        return None
+    from xdist.scheduler import LoadGroupScheduling
+
+    return LoadGroupScheduling(config, log)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the results file, also when audits failed."""
+    if not session.config.stash[RUN].finish():
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the verdict table after pytest's own summary."""
+    lines = list(config.stash[RUN].summary())
+    if lines:
+        terminalreporter.write_sep("=", "audit")
+    for line in lines:
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def audit(request: pytest.FixtureRequest, snapshot: SnapshotAssertion) -> Audit:
+    """The case that a test marked `audit(metric)` checks."""
+    from aes_audit.audit import Audit
+    from aes_audit.gates.baselines import baseline_extension
+
+    session = _session(request.config)
+    return Audit(
+        session=session,
+        case=request.param,
+        name=request.path.stem.removeprefix("test_"),
+        record=_recorder(request.node),
+        snapshot=snapshot.use_extension(baseline_extension(session.config.baselines)),
+        blessing=bool(request.config.getoption("update_snapshots")),
+    )
+
+
+@pytest.fixture(scope="session")
+def evidence(request: pytest.FixtureRequest) -> Evidence:
+    """The evidence table of every generator of this run."""
+    session = _session(request.config)
+    return session.evidence(session.subjects.generators)
+
+
+@pytest.fixture(scope="session")
+def generator(request: pytest.FixtureRequest) -> Generator:
+    """The generator under audit, loaded; tests repeat for each where several are."""
+    name = getattr(request, "param", None) or _subjects(request.config, "generator")[0]
+    return _live(request.config).generators[name].load()
+
+
+@pytest.fixture(scope="session")
+def reward(request: pytest.FixtureRequest) -> Reward:
+    """The reward under audit, loaded; tests repeat for each where several are."""
+    name = getattr(request, "param", None) or _subjects(request.config, "reward")[0]
+    return _live(request.config).rewards[name].load()
+
+
+@pytest.fixture(scope="session")
+def judge(request: pytest.FixtureRequest) -> DimensionJudge:
+    """The profile's dimension judge, loaded."""
+    return _live(request.config).judge.load()
+
+
+def _session(config: pytest.Config) -> AuditSession:
+    try:
+        return config.stash[RUN].session
+    except UsageError as error:
+        pytest.exit(str(error), returncode=int(pytest.ExitCode.USAGE_ERROR))
+
+
+def _live(config: pytest.Config) -> LiveSession:
+    from aes_audit.session import LiveSession
+
+    session = _session(config)
+    if not isinstance(session, LiveSession):
+        pytest.skip("recorded evidence is judged in this run: no model is loaded")
+    return session
+
+
+def _subjects(config: pytest.Config, fixture: str) -> tuple[str, ...]:
+    """Names of the subjects behind a fixture: those under audit, else the profile's."""
+    session = _session(config)
+    if fixture == "generator":
+        return session.subjects.models or session.profile.models
+    return session.subjects.rewards or session.profile.rewards
+
+
+def _recorder(node: pytest.Item) -> Callable[[Any], None]:
+    return lambda entry: node.user_properties.append((PROPERTY, json.dumps(entry, allow_nan=False)))

@@ -1,0 +1,117 @@
+"""Prompt pairs: a base caption and its wide-spectrum rewriting, read from JSON lines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aes_audit.errors import InvalidPrompts
+from aes_audit.prompts.dimensions import DIMENSIONS
+from aes_audit.resources import prompt_set
+
+__all__ = ["PromptPair", "PromptSet", "read_prompt_set"]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPair:
+    """One statistical unit of the `pairs` set."""
+
+    id: str
+    """The `item` of the evidence table."""
+    original: str
+    """p_o: a caption without aesthetic wording."""
+    wide: str
+    """p_a: the same scene with the selected dimensions at their low end."""
+    dimensions: tuple[str, ...]
+    """The selected dimensions, in the protocol's order."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSet:
+    """Pairs in file order with the digest that provenance and baselines quote."""
+
+    name: str
+    """The file's name without its ending."""
+    pairs: tuple[PromptPair, ...]
+    """The pairs in use, the first `len(pairs)` of the file."""
+    digest: str
+    """SHA-256 over the pairs in use; independent of white space and key order in the file."""
+
+    def first(self, count: int | None) -> PromptSet:
+        """The first `count` pairs, all when None; raises InvalidPrompts when the set is shorter."""
+        if count is None:
+            return self
+        if not 1 <= count <= len(self.pairs):
+            raise InvalidPrompts(
+                f"prompt set {self.name!r} holds {len(self.pairs)} pairs, {count} were asked for: "
+                f"choose between 1 and {len(self.pairs)}."
+            )
+        pairs = self.pairs[:count]
+        return PromptSet(self.name, pairs, _digest(pairs))
+
+
+def read_prompt_set(name_or_path: str) -> PromptSet:
+    """Read a shipped set by name or any file by path.
+
+    Each line is an object with `id`, `original`, `wide` and `dimensions`; other keys are ignored.
+    Raises InvalidPrompts naming file and line for anything else, for a repeated id, for an unknown
+    dimension and for a wide prompt that is empty or equal to its original (PROTOCOL, rule R2).
+    """
+    path = Path(name_or_path) if name_or_path.endswith(".jsonl") else prompt_set(name_or_path)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidPrompts(f"prompt set {name_or_path!r} cannot be read from {path}: {error}.") from error
+    pairs = tuple(_pair(path, number, line) for number, line in enumerate(lines, 1) if line.strip())
+    if not pairs:
+        raise InvalidPrompts(f"{path}: holds no prompt pair.")
+    _refuse_repeats(path, pairs)
+    return PromptSet(path.stem, pairs, _digest(pairs))
+
+
+def _pair(path: Path, number: int, line: str) -> PromptPair:
+    where = f"{path}, line {number}"
+    try:
+        raw = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InvalidPrompts(f"{where}: not JSON ({error.msg}).") from error
+    if not isinstance(raw, dict):
+        raise InvalidPrompts(f"{where}: expected an object, found {type(raw).__name__}.")
+    texts = {key: _text(where, raw, key) for key in ("id", "original", "wide")}
+    if texts["wide"].strip() == texts["original"].strip():
+        raise InvalidPrompts(f"{where}: the wide prompt equals the original, so the pair can show no difference.")
+    return PromptPair(**texts, dimensions=_dimensions(where, raw))
+
+
+def _text(where: str, raw: Mapping[str, Any], key: str) -> str:
+    value = raw.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidPrompts(f"{where}: key {key!r} must be a non-empty string, found {value!r}.")
+    return value
+
+
+def _dimensions(where: str, raw: Mapping[str, Any]) -> tuple[str, ...]:
+    chosen = raw.get("dimensions")
+    if not isinstance(chosen, list) or not chosen:
+        raise InvalidPrompts(f"{where}: key 'dimensions' must be a non-empty list, found {chosen!r}.")
+    unknown = [name for name in chosen if name not in DIMENSIONS]
+    if unknown:
+        raise InvalidPrompts(f"{where}: unknown dimension {unknown[0]!r}; known: {', '.join(DIMENSIONS)}.")
+    return tuple(name for name in DIMENSIONS if name in chosen)
+
+
+def _refuse_repeats(path: Path, pairs: tuple[PromptPair, ...]) -> None:
+    seen: set[str] = set()
+    for pair in pairs:
+        if pair.id in seen:
+            raise InvalidPrompts(f"{path}: id {pair.id!r} occurs twice; ids name the statistical unit.")
+        seen.add(pair.id)
+
+
+def _digest(pairs: tuple[PromptPair, ...]) -> str:
+    rows = [[pair.id, pair.original, pair.wide, list(pair.dimensions)] for pair in pairs]
+    return hashlib.sha256(json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()

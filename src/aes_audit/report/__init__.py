@@ -1,0 +1,1 @@
+"""Report: what a person or another program reads after a run."""

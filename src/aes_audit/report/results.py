@@ -1,0 +1,77 @@
+"""The results file: one object with provenance and one entry per judged measurement."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aes_audit.errors import UsageError
+
+if TYPE_CHECKING:
+    from aes_audit.gates.verdicts import Judgement
+
+__all__ = ["Entry", "entry", "run_provenance", "write_results"]
+
+Entry = Mapping[str, Any]
+"""One measurement as the results file shows it; JSON values only."""
+
+_LIBRARIES = ("torch", "diffusers", "transformers", "peft", "numpy", "scipy", "pandas", "pillow", "safetensors")
+
+
+def entry(judgement: Judgement, audit: str, baseline: Mapping[str, Any] | None) -> Entry:
+    """A judgement as the results file shows it; `baseline` is the blessed measurement and what became of it."""
+    measured = dataclasses.asdict(judgement.measurement)
+    measured["audit"] = audit
+    measured["interval"] = list(measured["interval"]) if measured["interval"] else None
+    return {
+        **measured,
+        "threshold": dict(judgement.gate.threshold) if judgement.gate else None,
+        "baseline": dict(baseline) if baseline else None,
+        "verdict": judgement.verdict.value,
+        "reason": judgement.reason,
+    }
+
+
+def run_provenance(session: Mapping[str, Any], started: float) -> Mapping[str, Any]:
+    """How, where and with what the numbers were made."""
+    return {
+        **session,
+        "aes_audit": _version("aes-audit"),
+        "command": ["pytest", *sys.argv[1:]],
+        "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.time() - started, 3),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+    }
+
+
+def write_results(path: Path, run: Mapping[str, Any], entries: Sequence[Entry]) -> None:
+    """Write the file whole or not at all; raises UsageError naming the path when it cannot be written."""
+    text = json.dumps({"schema": 1, "run": run, "measurements": list(entries)}, indent=2, allow_nan=False)
+    part = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UsageError(
+            f"results file {path} cannot be written: {error.strerror}. Give another --audit-json."
+        ) from error
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

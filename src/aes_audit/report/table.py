@@ -1,0 +1,82 @@
+"""The verdict table that a person reads at the end of a run, as plain lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from aes_audit.report.results import Entry
+
+__all__ = ["verdict_table"]
+
+_ORDER = ("error", "fail", "inconclusive", "pass", "advisory")
+_HEADINGS = ("subject", "metric", "by", "estimate", "interval", "n", "threshold", "verdict")
+_NUMERIC = {3, 4, 5}
+
+
+def verdict_table(entries: Sequence[Entry]) -> Iterator[str]:
+    """Header, one line per entry with what went wrong first, and a line of counts."""
+    if not entries:
+        return
+    ordered = sorted(entries, key=lambda entry: (_ORDER.index(entry["verdict"]), _subject(entry)))
+    rows = [_HEADINGS, *(_cells(entry) for entry in ordered)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    for row in rows:
+        cells = [
+            cell.rjust(width) if column in _NUMERIC else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
+    yield _counts(entries)
+
+
+def _cells(entry: Entry) -> tuple[str, ...]:
+    missing = f" ({entry['missing']} missing)" if entry["missing"] else ""
+    return (
+        _subject(entry),
+        entry["metric"],
+        _read(entry),
+        _number(entry["estimate"]),
+        _interval(entry["interval"]),
+        f"{entry['n']}{missing}",
+        _threshold(entry["threshold"]),
+        entry["verdict"].upper() if entry["verdict"] in ("fail", "error") else entry["verdict"],
+    )
+
+
+def _subject(entry: Entry) -> str:
+    if entry["subject"] == entry["scorer"]:
+        return str(entry["subject"])
+    versus = f" vs {entry['base_model']}" if entry["base_model"] else ""
+    return f"{entry['subject']}{versus}"
+
+
+def _read(entry: Entry) -> str:
+    """What stands behind the number: the scorer, or for a reward the truth it was held against."""
+    if entry["subject"] == entry["scorer"]:
+        return str(entry["details"].get("truth") or "")
+    return str(entry["scorer"])
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
+
+
+def _interval(bounds: Sequence[float] | None) -> str:
+    return f"[{_number(bounds[0])}, {_number(bounds[1])}]" if bounds else "-"
+
+
+def _threshold(threshold: Mapping[str, Any] | None) -> str:
+    if threshold is None:
+        return "-"
+    for key, sign in (("at_least", ">="), ("at_most", "<="), ("margin", "margin")):
+        if key in threshold:
+            return f"{sign} {threshold[key]:g}"
+    return "-"
+
+
+def _counts(entries: Sequence[Entry]) -> str:
+    counted = Counter(entry["verdict"] for entry in entries)
+    shown = [f"{counted[verdict]} {verdict}" for verdict in _ORDER if counted[verdict]]
+    return f"{len(entries)} measurements: {', '.join(shown)}"

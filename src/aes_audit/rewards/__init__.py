@@ -1,0 +1,1 @@
+"""Rewards: r(image, text) -> number."""

@@ -1,0 +1,269 @@
+"""One audit run: what was planned, what evidence it needs, and what the evidence says. Starts light."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from aes_audit.device import pick_device
+from aes_audit.gates.thresholds import Profile, Thresholds, read_thresholds
+from aes_audit.generators.resolve import DiffusersModel, resolve_generator
+from aes_audit.judges.registry import ClassifierJudgeModel, resolve_judge, resolve_preference
+from aes_audit.measures.names import PAIRED, SCORED_BY
+from aes_audit.options import AuditConfig
+from aes_audit.planning import Case, Subjects, live_cases, live_subjects, recorded_cases
+from aes_audit.prompts.pairs import PromptSet, read_prompt_set
+from aes_audit.rewards.registry import ClipRewardModel, resolve_reward
+
+if TYPE_CHECKING:
+    from aes_audit.evidence.collecting import Instruments
+    from aes_audit.evidence.progress import Progress
+    from aes_audit.evidence.store import Store
+    from aes_audit.evidence.table import Evidence
+    from aes_audit.gates.verdicts import Judgement
+    from aes_audit.judges.protocol import PreferenceJudge
+
+__all__ = ["AuditSession", "LiveSession", "RecordedSession", "open_session"]
+
+
+def open_session(config: AuditConfig, progress: Progress) -> AuditSession:
+    """Look up everything the configuration names, without loading a model.
+
+    Raises UsageError (its subclasses name the fault and the way out).
+    """
+    thresholds = read_thresholds(config.thresholds, PAIRED, SCORED_BY.keys() - PAIRED)
+    profile = thresholds.profile(config.profile)
+    if config.evidence:
+        from aes_audit.evidence.reading import read_evidence
+
+        return RecordedSession(config, thresholds, profile, read_evidence(config.evidence))
+    return LiveSession(config, thresholds, profile, progress)
+
+
+class AuditSession(ABC):
+    """What both kinds of session share: configuration, thresholds, and how a case becomes a judgement."""
+
+    def __init__(self, config: AuditConfig, thresholds: Thresholds, profile: Profile) -> None:
+        """Keep what was asked for and the profile it is judged by."""
+        self.config = config
+        self.thresholds = thresholds
+        self.profile = profile
+
+    @property
+    @abstractmethod
+    def subjects(self) -> Subjects:
+        """What is under audit."""
+
+    @property
+    @abstractmethod
+    def cases(self) -> Sequence[Case]:
+        """Every measurement of this run."""
+
+    @abstractmethod
+    def evidence(self, models: Sequence[str]) -> Evidence:
+        """The evidence of these generators."""
+
+    @abstractmethod
+    def expected(self, case: Case) -> frozenset[str] | None:
+        """The items that were planned, or None when the evidence itself says which there are."""
+
+    @abstractmethod
+    def header(self) -> list[str]:
+        """What pytest prints before the first test."""
+
+    @abstractmethod
+    def provenance(self) -> Mapping[str, Any]:
+        """What the results file says about how the numbers came about; JSON values only."""
+
+    def judgement(self, case: Case) -> Judgement:
+        """Measure a case and hold it against its gate; raises InfrastructureError or StoreUnusable."""
+        from aes_audit.gates.verdicts import judge
+        from aes_audit.measures.registry import METRICS, measure
+
+        models = [*case.models, *([case.base_model] if case.base_model else [])]
+        gate = case.gate
+        measurement = measure(
+            case.metric,
+            self.evidence(models),
+            model=case.models[0] if len(case.models) == 1 else case.models,
+            base_model=case.base_model,
+            scorer=case.scorer,
+            truth=case.truth,
+            expected=self.expected(case),
+            confidence=gate.confidence if gate else 0.95,
+            interval=gate.interval if gate else "exact",
+        )
+        return judge(measurement, gate, METRICS[case.metric].bad)
+
+
+class LiveSession(AuditSession):
+    """Collects its own evidence from models."""
+
+    def __init__(self, config: AuditConfig, thresholds: Thresholds, profile: Profile, progress: Progress) -> None:
+        """Look up, before the first test, everything that a typo can break; raises UsageError."""
+        super().__init__(config, thresholds, profile)
+        self.progress = progress
+        self._collected: dict[str, Evidence] = {}
+        self.store.check_writable()
+        _ = (self.prompts, self.generators, self.rewards, self.judge, self.cases)
+
+    @cached_property
+    def device(self) -> str:
+        """Where models run."""
+        return pick_device(self.config.device)
+
+    @cached_property
+    def store(self) -> Store:
+        """Where images and scores are kept."""
+        from aes_audit.evidence.store import Store
+
+        return Store(self.config.store)
+
+    @cached_property
+    def prompts(self) -> PromptSet:
+        """The prompt pairs of this run."""
+        return read_prompt_set(self.profile.prompts).first(self.config.pairs or self.profile.pairs)
+
+    @cached_property
+    def subjects(self) -> Subjects:
+        """What is under audit."""
+        return live_subjects(self.config, self.profile)
+
+    @cached_property
+    def cases(self) -> Sequence[Case]:
+        """Every measurement of this run."""
+        names = [preference.name for preference in self.preferences]
+        return live_cases(self.subjects, self.profile, self.thresholds, names)
+
+    @cached_property
+    def generators(self) -> Mapping[str, DiffusersModel]:
+        """Every generator whose images are needed, pinned."""
+        return {
+            name: resolve_generator(
+                name,
+                root=self.config.rootdir,
+                device=self.device,
+                batch_size=self.config.batch_size,
+                cache=self.config.store / "fingerprints",
+            )
+            for name in self.subjects.generators
+        }
+
+    @cached_property
+    def rewards(self) -> Mapping[str, ClipRewardModel]:
+        """Rewards under audit and those that serve as instruments, pinned."""
+        names = dict.fromkeys([*self.subjects.rewards, *self.profile.quality, self.profile.matcher])
+        return {name: resolve_reward(name, device=self.device) for name in names}
+
+    @cached_property
+    def judge(self) -> ClassifierJudgeModel:
+        """The dimension judge, pinned."""
+        return resolve_judge(self.profile.judge, device=self.device)
+
+    @cached_property
+    def preferences(self) -> tuple[PreferenceJudge, ...]:
+        """The preference judges: the profile's and those named besides."""
+        names = dict.fromkeys([*self.profile.preferences, self.profile.truth, *self.config.judges])
+        found = {preference.name: preference for preference in map(resolve_preference, names)}
+        return tuple(found.values())
+
+    def evidence(self, models: Sequence[str]) -> Evidence:
+        """The evidence of these generators, collected where it is not in the store yet."""
+        from aes_audit.evidence.collecting import collect_pairs
+        from aes_audit.evidence.table import Evidence
+
+        for name in models:
+            if name not in self._collected:
+                generator = self.generators[name]
+                self._collected[name] = collect_pairs(
+                    generator, self.prompts, self.instruments, self.store, self.progress
+                )
+        wanted = [self._collected[name] for name in dict.fromkeys(models)]
+        return wanted[0] if len(wanted) == 1 else Evidence.concat(wanted)
+
+    @cached_property
+    def instruments(self) -> Instruments:
+        """Everything that scores images in this run."""
+        from aes_audit.evidence.collecting import Instruments
+
+        return Instruments(tuple(self.rewards.values()), self.judge, self.preferences)
+
+    def expected(self, case: Case) -> frozenset[str]:
+        """The ids of the planned prompt pairs."""
+        return frozenset(pair.id for pair in self.prompts.pairs)
+
+    def header(self) -> list[str]:
+        """Models with revisions, pairs, device and cache."""
+        shown = [f"{name} ({_short(model.revision)})" for name, model in self.generators.items()]
+        prompts = self.prompts
+        return [
+            f"aes_audit: profile {self.profile.name}, {len(prompts.pairs)} pairs of {prompts.name} "
+            f"({_short(prompts.digest)}), device {self.device}, store {self.config.store}",
+            f"  generators: {', '.join(shown)}",
+            f"  rewards: {', '.join(f'{name} ({_short(r.revision)})' for name, r in self.rewards.items())}",
+        ]
+
+    def provenance(self) -> Mapping[str, Any]:
+        """Prompt set, models and instruments with revisions and identities."""
+        pinned: dict[str, DiffusersModel | ClipRewardModel | ClassifierJudgeModel] = {
+            **self.generators,
+            **self.rewards,
+            self.judge.name: self.judge,
+        }
+        return {
+            "profile": self.profile.name,
+            "prompts": {
+                "name": self.prompts.name,
+                "pairs": len(self.prompts.pairs),
+                "digest": self.prompts.digest,
+            },
+            "device": self.device,
+            "models": {
+                name: {"revision": model.revision, "identity": dict(model.identity)} for name, model in pinned.items()
+            },
+        }
+
+
+class RecordedSession(AuditSession):
+    """Judges a recorded table and runs no model."""
+
+    def __init__(self, config: AuditConfig, thresholds: Thresholds, profile: Profile, table: Evidence) -> None:
+        """Plan what the table has rows for; raises UnknownName for a model or reward that is not in it."""
+        super().__init__(config, thresholds, profile)
+        self.table = table
+        self._subjects, self._cases = recorded_cases(table, config, profile, thresholds)
+
+    @property
+    def subjects(self) -> Subjects:
+        """What is under audit."""
+        return self._subjects
+
+    @property
+    def cases(self) -> Sequence[Case]:
+        """Every measurement that the table has rows for."""
+        return self._cases
+
+    def evidence(self, models: Sequence[str]) -> Evidence:
+        """The whole table, whatever is asked for: nothing has to be collected."""
+        return self.table
+
+    def expected(self, case: Case) -> None:
+        """Nothing was planned here: the table's items are all there is to expect."""
+        return
+
+    def header(self) -> list[str]:
+        """Where the evidence comes from and whom it is about."""
+        return [
+            f"aes_audit: profile {self.profile.name}, {len(self.table)} rows of evidence from {self.config.evidence}",
+            f"  generators: {', '.join(self.subjects.generators)}",
+        ]
+
+    def provenance(self) -> Mapping[str, Any]:
+        """The file that was judged."""
+        return {"profile": self.profile.name, "evidence": str(self.config.evidence), "rows": len(self.table)}
+
+
+def _short(revision: str) -> str:
+    return "+".join(part.removeprefix("sha256:")[:12] for part in revision.split("+"))

@@ -1,0 +1,1 @@
+"""Weights: where they come from, which content exactly, and nothing that could run code."""

@@ -1,0 +1,106 @@
+"""The model hub: revisions resolved to commits, downloads, and errors said in one sentence. Imports no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aes_audit.errors import ModelNotFound
+
+__all__ = ["download", "resolve_commit"]
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_TIMEOUT_S = 10.0
+
+
+def resolve_commit(repo: str, revision: str | None) -> str:
+    """The commit that `revision` (default branch when None) names now.
+
+    A full commit is returned as it is. Without a network the local cache answers, if it has the revision.
+    Raises ModelNotFound for a repository or revision that does not exist or cannot be reached.
+    """
+    if revision and _COMMIT.fullmatch(revision):
+        return revision
+    from huggingface_hub import HfApi
+
+    cached = _cached_commit(repo, revision)
+    try:
+        with _plain_errors(repo, revision):
+            return str(HfApi().model_info(repo, revision=revision, timeout=_TIMEOUT_S).sha)
+    except _Unreachable as error:
+        if cached:
+            return cached
+        raise ModelNotFound(str(error)) from error
+
+
+def download(repo: str, commit: str) -> Path:
+    """The repository's files at `commit` in the hub cache, weights as safetensors only."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        with _plain_errors(repo, commit):
+            patterns = ["*.safetensors", "*.json", "*.txt", "*.model", "*/tokenizer*"]
+            return Path(snapshot_download(repo, revision=commit, allow_patterns=patterns))
+    except _Unreachable as error:
+        raise ModelNotFound(str(error)) from error
+
+
+def _transport_error() -> type[Exception]:
+    # The hub client has changed its HTTP library more than once; this is the error base of the one in use.
+    from huggingface_hub import errors
+
+    base: type[Exception] = vars(errors)["HTTPError"]
+    return base
+
+
+class _Unreachable(Exception):
+    """The hub did not answer; a cached copy may serve instead."""
+
+
+def _cached_commit(repo: str, revision: str | None) -> str | None:
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = Path(HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model") / "refs" / (revision or "main")
+    try:
+        return folder.read_text().strip()
+    except OSError:
+        return None
+
+
+@contextmanager
+def _plain_errors(repo: str, revision: str | None) -> Iterator[None]:
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        yield
+    except GatedRepoError as error:
+        raise ModelNotFound(
+            f"{repo} is gated: accept its licence on the hub, then log in with `hf auth login` or set HF_TOKEN."
+        ) from error
+    except RevisionNotFoundError as error:
+        raise ModelNotFound(f"{repo} has no revision {revision!r}: check the branch, tag or commit.") from error
+    except RepositoryNotFoundError as error:
+        raise ModelNotFound(
+            f"{repo} is not on the hub (or private): check the id, or log in with `hf auth login`."
+        ) from error
+    except HFValidationError as error:
+        raise ModelNotFound(f"{repo!r} is not a hub id: write owner/name.") from error
+    except (OfflineModeIsEnabled, LocalEntryNotFoundError) as error:
+        raise _Unreachable(
+            f"{repo} is not in the local hub cache and the hub may not be asked (offline mode)."
+        ) from error
+    except (_transport_error(), OSError) as error:
+        raise _Unreachable(
+            f"{repo} cannot be fetched: the hub does not answer ({type(error).__name__}). "
+            "Check the network, or give a folder."
+        ) from error

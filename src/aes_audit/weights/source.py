@@ -1,0 +1,42 @@
+"""Where weights come from: a local folder or a repository on the hub."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Source", "parse_source"]
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where weights come from: exactly one of `folder` and `repo` is set."""
+
+    folder: Path | None = None
+    """A local folder."""
+    repo: str | None = None
+    """`owner/name` on the hub."""
+    revision: str | None = None
+    """Branch, tag or commit of the repository; None is its default branch."""
+
+    def __str__(self) -> str:
+        """The source as a person would type it."""
+        place = str(self.folder) if self.folder else self.repo
+        return f"{place}@{self.revision}" if self.revision else str(place)
+
+
+def parse_source(text: str, root: Path) -> Source | None:
+    """A folder or a hub repository, or None when `text` can only be a name of the zoo.
+
+    `root` is what relative folders refer to. A folder that exists wins over a repository of the same name.
+    """
+    folder = root / Path(text).expanduser()
+    if folder.is_dir() or text.startswith((".", "/", "~")):
+        return Source(folder=folder)
+    repo, _, revision = text.partition("@")
+    if _HUB_ID.fullmatch(repo):
+        return Source(repo=repo, revision=revision or None)
+    return None
