@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from aes_audit.errors import AesAuditError
+from aes_audit.errors import AesAuditError, MissingScores
 from aes_audit.gates.baselines import baseline_index, changed_conditions, read_baseline, within_tolerance
 from aes_audit.gates.verdicts import Judgement, Verdict
 from aes_audit.measures.measurement import Measurement
@@ -59,6 +59,8 @@ class Audit:
     def _judgement(self) -> Judgement:
         try:
             return self.session.judgement(self.case)
+        except MissingScores as lack:
+            pytest.skip(f"nothing to measure: {lack}")
         except AesAuditError as error:
             return _not_measured(self.case, self.name, str(error))
 
@@ -77,7 +79,8 @@ class Audit:
 
     def _baseline(self, judgement: Judgement) -> tuple[Mapping[str, Any] | None, str | None]:
         """What the baseline said, and a complaint when the measurement left its tolerance."""
-        if judgement.verdict in (Verdict.ERROR, Verdict.INCONCLUSIVE):
+        # What did not pass is red for its own reason, and is never blessed.
+        if judgement.verdict not in (Verdict.PASS, Verdict.ADVISORY):
             return None, None
         index = baseline_index(self.case.subject, self.name, _key(self.case))
         old = read_baseline(self.session.config.baselines, index)

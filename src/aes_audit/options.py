@@ -13,7 +13,7 @@ import pytest
 from aes_audit.errors import UsageError
 from aes_audit.resources import packaged_thresholds
 
-__all__ = ["AuditConfig", "add_options", "read_config"]
+__all__ = ["OPTION_FLAGS", "AuditConfig", "add_options", "read_config"]
 
 ENGINES = ("local",)
 POLICIES = ("fail", "warn", "skip")
@@ -128,6 +128,9 @@ _OPTIONS = (
     _Option("--audit-batch-size", "N", "", "images per generator call (default: the model's own setting)", _positive),
     _Option("--audit-pairs", "N", "", "number of prompt pairs (default: the profile's)", _positive),
 )
+
+OPTION_FLAGS = tuple(option.flag for option in _OPTIONS)
+"""Every option, as typed."""
 
 
 def add_options(parser: pytest.Parser) -> None:

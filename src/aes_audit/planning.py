@@ -74,6 +74,11 @@ class Case:
         return ", ".join(parts)
 
     @property
+    def label(self) -> str:
+        """Metric and scorer: what tells the gates of one subject apart."""
+        return f"{self.metric} by {self.scorer}"
+
+    @property
     def worker(self) -> str:
         """Cases of one subject share an xdist worker, so that its model is loaded once."""
         return self.subject
@@ -110,7 +115,7 @@ def recorded_cases(
     evidence: Evidence, config: AuditConfig, profile: Profile, thresholds: Thresholds
 ) -> tuple[Subjects, tuple[Case, ...]]:
     """Every case that a recorded table has rows for; raises UnknownName for a name that is not in it."""
-    models = config.models or evidence.models
+    models = tuple(dict.fromkeys(config.models)) or evidence.models
     for name in (*models, *([config.base_model] if config.base_model else [])):
         if name not in evidence.models:
             raise UnknownName("model in the evidence", name, evidence.models)
@@ -127,9 +132,10 @@ def recorded_cases(
         "judge": ("judge",) if any(name.startswith("judge/") for name in scorers) else (),
     }
     compared = tuple(model for model in models if model != config.base_model) if config.models == () else models
-    subjects = Subjects(compared, config.base_model, config.rewards or rewards, tuple(models))
-    if config.rewards and not config.models:
-        subjects = Subjects((), None, config.rewards, tuple(models))
+    named = tuple(dict.fromkeys(config.rewards))
+    subjects = Subjects(compared, config.base_model, named or rewards, models)
+    if named and not config.models:
+        subjects = Subjects((), None, named, models)
     cases = [
         *_generator_cases(subjects, by_kind, profile, thresholds),
         *_reward_cases(subjects.rewards, [(model,) for model in models], preferences, profile, thresholds),

@@ -15,7 +15,7 @@ import pytest
 from aes_audit.errors import UsageError
 from aes_audit.evidence.progress import Progress
 from aes_audit.options import AuditConfig, read_config
-from aes_audit.report.results import Entry, run_provenance, write_results
+from aes_audit.report.results import Entry, prepare_results, run_provenance, write_results
 from aes_audit.report.table import verdict_table
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class AuditRun:
         self.config: AuditConfig = read_config(pytest_config)
         self.entries: list[Entry] = []
         self.is_worker = hasattr(pytest_config, "workerinput")
+        if self.config.json_path and not self.is_worker:
+            prepare_results(self.config.json_path)
         if self._asks_for_audits:
             _ = self.session
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from aes_audit.device import pick_device
-from aes_audit.gates.thresholds import Profile, Thresholds, read_thresholds
+from aes_audit.gates.reach import refuse_unreachable, sight
+from aes_audit.gates.thresholds import Gate, Profile, Thresholds, read_thresholds
 from aes_audit.generators.resolve import DiffusersModel, resolve_generator
 from aes_audit.judges.registry import ClassifierJudgeModel, resolve_judge, resolve_preference
 from aes_audit.measures.names import PAIRED, SCORED_BY
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from aes_audit.evidence.table import Evidence
     from aes_audit.gates.verdicts import Judgement
     from aes_audit.judges.protocol import PreferenceJudge
+    from aes_audit.measures.measurement import Measurement
 
 __all__ = ["AuditSession", "LiveSession", "RecordedSession", "open_session"]
 
@@ -50,6 +53,7 @@ class AuditSession(ABC):
         self.config = config
         self.thresholds = thresholds
         self.profile = profile
+        self._measured: dict[Case, Measurement] = {}
 
     @property
     @abstractmethod
@@ -80,11 +84,38 @@ class AuditSession(ABC):
     def judgement(self, case: Case) -> Judgement:
         """Measure a case and hold it against its gate; raises InfrastructureError or StoreUnusable."""
         from aes_audit.gates.verdicts import judge
-        from aes_audit.measures.registry import METRICS, measure
+        from aes_audit.measures.registry import METRICS
+
+        measurement, p_adjusted = self._in_family(case)
+        return judge(measurement, case.gate, METRICS[case.metric].bad, p_adjusted)
+
+    def measurement(self, case: Case) -> Measurement:
+        """Measure a case, once."""
+        if case not in self._measured:
+            self._measured[case] = self._measure(case)
+        return self._measured[case]
+
+    def _in_family(self, case: Case) -> tuple[Measurement, float | None]:
+        """The measurement, and its p-value adjusted over the declared family of gates on the same subject."""
+        measurement = self.measurement(case)
+        family = case.gate.family if case.gate else None
+        if family is None or measurement.p_value is None:
+            return measurement, None
+        from aes_audit.statistics.multiplicity import holm
+
+        members = sorted((other for other in self.cases if _same_family(case, other)), key=lambda member: member.label)
+        p_values = [self.measurement(member).p_value for member in members]
+        # A member that could not be measured keeps its place: dropping it would make the others look stronger.
+        adjusted = holm([1.0 if value is None else value for value in p_values])[members.index(case)]
+        shown = {"family": family, "family_members": [member.label for member in members], "p_adjusted": adjusted}
+        return replace(measurement, details={**measurement.details, **shown}), adjusted
+
+    def _measure(self, case: Case) -> Measurement:
+        from aes_audit.measures.registry import measure
 
         models = [*case.models, *([case.base_model] if case.base_model else [])]
         gate = case.gate
-        measurement = measure(
+        return measure(
             case.metric,
             self.evidence(models),
             model=case.models[0] if len(case.models) == 1 else case.models,
@@ -95,7 +126,6 @@ class AuditSession(ABC):
             confidence=gate.confidence if gate else 0.95,
             interval=gate.interval if gate else "exact",
         )
-        return judge(measurement, gate, METRICS[case.metric].bad)
 
 
 class LiveSession(AuditSession):
@@ -106,8 +136,10 @@ class LiveSession(AuditSession):
         super().__init__(config, thresholds, profile)
         self.progress = progress
         self._collected: dict[str, Evidence] = {}
-        self.store.check_writable()
         _ = (self.prompts, self.generators, self.rewards, self.judge, self.cases)
+        for gate in self._gates:
+            refuse_unreachable(thresholds.path, gate, len(self.prompts.pairs))
+        self.store.check_writable()
 
     @cached_property
     def device(self) -> str:
@@ -203,7 +235,16 @@ class LiveSession(AuditSession):
             f"({_short(prompts.digest)}), device {self.device}, store {self.config.store}",
             f"  generators: {', '.join(shown)}",
             f"  rewards: {', '.join(f'{name} ({_short(r.revision)})' for name, r in self.rewards.items())}",
+            *(f"  gate {gate.metric} {gate.text}: {seen}" for gate in self._gates if (seen := self._sight(gate))),
         ]
+
+    @property
+    def _gates(self) -> list[Gate]:
+        """The gates of this run, each once."""
+        return list(dict.fromkeys(case.gate for case in self.cases if case.gate is not None))
+
+    def _sight(self, gate: Gate) -> str | None:
+        return None if gate.advisory else sight(gate, len(self.prompts.pairs))
 
     def provenance(self) -> Mapping[str, Any]:
         """Prompt set, models and instruments with revisions and identities."""
@@ -263,6 +304,13 @@ class RecordedSession(AuditSession):
     def provenance(self) -> Mapping[str, Any]:
         """The file that was judged."""
         return {"profile": self.profile.name, "evidence": str(self.config.evidence), "rows": len(self.table)}
+
+
+def _same_family(case: Case, other: Case) -> bool:
+    """Gates of one declared family about one subject and one base model."""
+    if case.gate is None or other.gate is None or case.gate.family != other.gate.family:
+        return False
+    return (case.models, case.base_model) == (other.models, other.base_model)
 
 
 def _short(revision: str) -> str:

@@ -80,11 +80,12 @@ def frame(table: Sequence[Row]) -> pd.DataFrame:
 
 def write_csv(path: Path, table: Sequence[Row], *, header: Sequence[str] = COLUMNS, end: str = "\n") -> Path:
     """Write rows as CSV, quoted where necessary; None is an empty cell."""
+    cells = [["" if cell is None else str(cell) for cell in row] for row in table]
+    # A lone carriage return ends a line as well, but csv quotes for the chosen line end only.
+    returns = any("\r" in cell for row in cells for cell in row)
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator=end)
-        writer.writerow(header)
-        # A lone carriage return ends a line as well, and csv quotes for the chosen line end only.
-        writer.writerows([f"{cell}" if cell is not None else "" for cell in row] for row in table)
+        writer = csv.writer(file, lineterminator=end, quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL)
+        writer.writerows([header, *cells])
     return path
 
 

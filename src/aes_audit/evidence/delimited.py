@@ -63,7 +63,6 @@ def _table(content: bytes, names: list[str], source: str) -> pa.Table:
                 column_types=dict.fromkeys(unique, pa.large_string()),
                 null_values=[""],
                 strings_can_be_null=True,
-                quoted_strings_can_be_null=True,
             ),
         )
     except pa.ArrowException as error:

@@ -30,27 +30,22 @@ class Misfit(NamedTuple):
 class Range(NamedTuple):
     """The values that a kind of scorer may give."""
 
-    lowest: float
-    """Smallest value, inclusive."""
-    highest: float
-    """Largest value, inclusive."""
-    step: float | None
-    """Distance of the values allowed in between; None for any."""
+    classes: tuple[float, ...]
+    """All of them; empty when they lie anywhere in [0, 2]."""
     words: str
     """The same for a message."""
 
     def outside(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         """Mark what is out of range; NaN (no value) is not."""
-        if self.step is None:
-            return (values < self.lowest - _ROUNDING) | (values > self.highest + _ROUNDING)
-        off_step: npt.NDArray[np.bool_] = (values / self.step) % 1 > 0
-        return (values < self.lowest) | (values > self.highest) | off_step
+        if not self.classes:
+            return (values < -_ROUNDING) | (values > 2 + _ROUNDING)
+        return ~np.isin(values, self.classes) & ~np.isnan(values)
 
 
 _RANGES = {
-    "preference": Range(0.0, 1.0, 0.5, "0 (original), 0.5 (tie) or 1 (wide)"),
-    "judge": Range(0.0, 2.0, None, "in [0, 2]"),
-    "truth": Range(0.0, 2.0, 1.0, "one of the classes 0, 1 and 2"),
+    "preference": Range((0.0, 0.5, 1.0), "0 (original), 0.5 (tie) or 1 (wide)"),
+    "judge": Range((), "in [0, 2]"),
+    "truth": Range((0.0, 1.0, 2.0), "one of the classes 0, 1 and 2"),
 }
 
 

@@ -12,6 +12,7 @@ half of one. A blob is written before the record that names it, so a record with
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ _MARKERS = {
     ".gitignore": b"*\n",
     "CACHEDIR.TAG": b"Signature: 8a477f597d28d172789f06886806bc55\n# Images and scores kept by aes_audit.\n",
 }
-_OWN = frozenset({*_ROOMS, "locks", *_MARKERS})
+_OWN = frozenset({*_ROOMS, "locks", "fingerprints", *_MARKERS})
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -71,6 +72,12 @@ class Store:
             for name in _MARKERS.keys() - names:
                 write(self.root / name, _MARKERS[name])
         self._sweep()
+
+    def check_writable(self) -> None:
+        """Write and remove a probe, so that a full or read-only place is found before hours are spent."""
+        probe = self.root / "locks" / f"probe-{os.getpid()}"
+        write(probe, b"probe")
+        remove(probe)
 
     def put_image(self, key: str, png: bytes, record: Mapping[str, JSON]) -> None:
         """Keep an image file under its key, with a record of how it was made; replaces what was there."""
@@ -119,7 +126,7 @@ class Store:
         self._put("scores", key, record)
 
     def scores(self, key: str) -> Mapping[str, Any] | None:
-        """A scorer's answers as they were put (tuples as lists); None when there are none or they are garbled."""
+        """A scorer's answers as they were put, fields sorted and tuples as lists; None where garbled or absent."""
         return self._get("scores", key)
 
     @contextmanager

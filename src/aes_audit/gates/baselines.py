@@ -27,13 +27,14 @@ _SEPARATOR = "::"
 
 def baseline_index(subject: str, audit: str, key: str) -> str:
     """Where a measurement is kept: file `<subject>/<audit>.json`, entry `key`."""
-    return _SEPARATOR.join((subject, audit, key))
+    return _SEPARATOR.join(part.replace(_SEPARATOR, ":") for part in (subject, audit, key))
 
 
 def read_baseline(folder: Path, index: str) -> Baseline | None:
     """The blessed measurement, or None when there is none; raises InvalidBaseline for a broken file."""
-    entry = _read(_file(folder, index)).get(index.split(_SEPARATOR)[2])
-    return entry if isinstance(entry, dict) else None
+    file, key = _file(folder, index), index.split(_SEPARATOR)[2]
+    entry = _read(file).get(key)
+    return None if entry is None else _checked(f"baseline {file}, entry {key!r}", entry)
 
 
 def baseline_extension(folder: Path) -> type[AbstractSyrupyExtension]:
@@ -112,13 +113,29 @@ def changed_conditions(new: Baseline, old: Baseline) -> list[str]:
     return [name for name in ("metric", "scorer", "set", "prompts", "planned") if new[name] != old.get(name)]
 
 
+def _checked(where: str, entry: Any) -> Baseline:
+    """The entry, or InvalidBaseline: people merge these files by hand."""
+    if not isinstance(entry, dict):
+        raise InvalidBaseline(f"{where}: expected an object, found {entry!r}.")
+    for name in ("estimate", "interval", "n", "tolerance"):
+        if name not in entry:
+            raise InvalidBaseline(f"{where}: key {name!r} is missing.")
+    for name in ("estimate", "tolerance"):
+        optional = name == "estimate" and entry[name] is None
+        if not optional and (isinstance(entry[name], bool) or not isinstance(entry[name], (int, float))):
+            raise InvalidBaseline(f"{where}: {name} = {entry[name]!r} is not a number.")
+    return entry
+
+
 def _entry(snapshot_name: str) -> str:
     return snapshot_name.rpartition(_SEPARATOR)[2]
 
 
 def _file(folder: Path, index: str) -> Path:
     subject, audit, _ = index.split(_SEPARATOR)
-    return folder / re.sub(r"[^\w.@+=-]+", "-", subject) / f"{audit}.json"
+    name = re.sub(r"[^\w.@+=-]+", "-", subject)
+    # `.` and `..` are places, not names.
+    return folder / (name if name.strip(".") else f"-{name}") / f"{audit}.json"
 
 
 def _read(file: Path) -> dict[str, Any]:

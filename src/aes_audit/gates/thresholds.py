@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
@@ -70,6 +71,8 @@ class Gate:
     """Interval of a rate: exact (Clopper-Pearson) or wilson."""
     max_missing: float = 0.02
     """Largest share of missing items; beyond it nothing was measured."""
+    family: str | None = None
+    """Gates of one family on one subject share their alpha: the p-values are adjusted by Holm's method."""
     tolerance: float | None = None
     """How far a measurement may move from its baseline, in the metric's unit; None compares exactly."""
     advisory: bool = False
@@ -80,7 +83,7 @@ class Gate:
     @property
     def threshold(self) -> Mapping[str, Any]:
         """The condition as the results file shows it."""
-        shown = ("kind", "at_least", "at_most", "margin", "confidence", "alpha", "interval", "advisory")
+        shown = ("kind", "at_least", "at_most", "margin", "confidence", "alpha", "interval", "family", "advisory")
         return {key: value for key in shown if (value := getattr(self, key)) is not None}
 
     @property
@@ -130,8 +133,11 @@ def read_thresholds(path: Path, paired: Collection[str], unpaired: Collection[st
     if raw.get("schema") != 1:
         raise InvalidThresholds(f"{path}: schema must be 1, found {raw.get('schema')!r}.")
     profiles = {name: _profile(f"{path}: [profiles.{name}]", name, table) for name, table in _tables(path, raw).items()}
+    listed = raw.get("gates", [])
+    if not isinstance(listed, list):
+        raise InvalidThresholds(f"{path}: gates = {listed!r} is not a list of tables: write [[gates]].")
     gates = []
-    for number, table in enumerate(raw.get("gates", []), 1):
+    for number, table in enumerate(listed, 1):
         gates.append(_gate(f"{path}: gate {number}", table, profiles, paired, unpaired))
     _refuse_repeats(path, gates)
     return Thresholds(path, profiles, tuple(gates))
@@ -151,9 +157,10 @@ def _profile(where: str, name: str, table: Mapping[str, Any]) -> Profile:
     if absent := sorted(wanted - set(table)):
         raise InvalidThresholds(f"{where}: key {absent[0]!r} is missing.")
     for key, value in table.items():
-        fits = _is_strings(value) if key in lists else isinstance(value, int if key == "pairs" else str)
-        if not fits:
-            noun = "list of strings" if key in lists else "whole number" if key == "pairs" else "string"
+        # isinstance would let `pairs = true` pass: a bool is an int.
+        fits = _is_strings(value) if key in lists else type(value) is (int if key == "pairs" else str)
+        if not fits or (key == "pairs" and value < 1):
+            noun = "list of strings" if key in lists else "whole number of 1 or more" if key == "pairs" else "string"
             raise InvalidThresholds(f"{where}: {key} = {value!r} is not a {noun}.")
     values: dict[str, Any] = {key: tuple(table[key]) if key in lists else table[key] for key in wanted}
     return Profile(name=name, **values)
@@ -184,14 +191,15 @@ def _gate(
     return gate
 
 
-_STRINGS = {"profile", "metric", "scorer", "kind", "interval", "look_at"}
+_STRINGS = {"profile", "metric", "scorer", "kind", "interval", "family", "look_at"}
 
 
 def _typed(where: str, key: str, value: Any) -> Any:
     expected = str if key in _STRINGS else bool if key == "advisory" else float
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, expected):
+        value = float(value)
+    # TOML has nan and inf: no estimate would ever be on either side of them.
+    if not isinstance(value, expected) or (expected is float and not math.isfinite(value)):
         raise InvalidThresholds(f"{where}: {key} = {value!r} is not a {_noun(expected)}.")
     return value
 
@@ -205,6 +213,10 @@ def _check_condition(where: str, gate: Gate, is_paired: bool) -> None:
     if is_paired != (gate.margin is not None):
         wanted = "margin, because it compares two models" if is_paired else "at_least or at_most: margin is for pairs"
         raise InvalidThresholds(f"{where}: needs {wanted}.")
+    if gate.family is not None and not is_paired:
+        raise InvalidThresholds(
+            f"{where}: family = {gate.family!r} is for tests with a p-value, which compare two models."
+        )
     if gate.margin is not None and gate.margin <= 0:
         raise InvalidThresholds(f"{where}: margin = {gate.margin:g} must be above 0.")
     if gate.kind not in KINDS:
@@ -216,6 +228,8 @@ def _check_condition(where: str, gate: Gate, is_paired: bool) -> None:
             raise InvalidThresholds(f"{where}: {key} = {getattr(gate, key):g} must lie between 0 and 1.")
     if not 0 <= gate.max_missing < 1:
         raise InvalidThresholds(f"{where}: max_missing = {gate.max_missing:g} must lie in [0, 1).")
+    if gate.tolerance is not None and gate.tolerance < 0:
+        raise InvalidThresholds(f"{where}: tolerance = {gate.tolerance:g} must be 0 or more.")
 
 
 def _refuse_repeats(path: Path, gates: list[Gate]) -> None:
@@ -228,6 +242,8 @@ def _refuse_repeats(path: Path, gates: list[Gate]) -> None:
 
 
 def _known_keys(where: str, table: Mapping[str, Any], known: Collection[str]) -> None:
+    if not isinstance(table, dict):
+        raise InvalidThresholds(f"{where}: {table!r} is not a table.")
     for key in table:
         if key not in known:
             raise UnknownName(f"key in {where}", key, known)

@@ -11,6 +11,13 @@ from aes_audit.measures.measurement import Measurement
 __all__ = ["Judgement", "Verdict", "judge"]
 
 
+LEAST = 25
+"""Fewest cases of each answer of the truth for an AUROC and its kin to decide anything."""
+
+UNEVEN_LOSS = 0.05
+"""Two-sided p below which two arms are taken to have lost items for different reasons."""
+
+
 class Verdict(Enum):
     """What a gate says about a measurement (STATISTICS section 1)."""
 
@@ -44,30 +51,48 @@ class Judgement:
     """The answer in one sentence."""
 
 
-def judge(measurement: Measurement, gate: Gate | None, bad: str) -> Judgement:
-    """Hold a measurement against its gate; `bad` is the metric's bad side, `up` or `down`."""
+def judge(measurement: Measurement, gate: Gate | None, bad: str, p_adjusted: float | None = None) -> Judgement:
+    """Hold a measurement against its gate.
+
+    `bad` is the metric's bad side, `up` or `down`; `p_adjusted` is the p-value adjusted over the gate's family,
+    and stands in for the measurement's own.
+    """
     if gate is None:
         return Judgement(measurement, None, Verdict.ADVISORY, "measured; this profile sets no gate for it")
-    verdict, reason = _decide(measurement, gate, bad)
+    verdict, reason = _decide(measurement, gate, bad, measurement.p_value if p_adjusted is None else p_adjusted)
     if gate.advisory:
         return Judgement(measurement, gate, Verdict.ADVISORY, f"would be {verdict.value}: {reason}")
     return Judgement(measurement, gate, verdict, reason)
 
 
-def _decide(measurement: Measurement, gate: Gate, bad: str) -> tuple[Verdict, str]:
+def _decide(measurement: Measurement, gate: Gate, bad: str, p_value: float | None) -> tuple[Verdict, str]:
     planned = measurement.n + measurement.missing
     if measurement.n == 0:
         return Verdict.ERROR, f"not measured: {measurement.reason or f'0 of {planned} items have a score'}"
-    if measurement.missing > gate.max_missing * planned:
+    # Divided, not multiplied: 29 of 100 is exactly .29, but .29 times 100 is a little less than 29.
+    if measurement.missing / planned > gate.max_missing:
         limit = f"more than the allowed {gate.max_missing:.0%}"
         return Verdict.ERROR, f"not measured: {measurement.missing} of {planned} items are missing, {limit}"
     if measurement.estimate is None:
         return Verdict.INCONCLUSIVE, measurement.reason or "no estimate"
+    if flaw := _undecidable(measurement):
+        return Verdict.INCONCLUSIVE, flaw
     if gate.margin is not None:
-        return _non_inferior(measurement, gate, gate.margin, bad)
+        return _non_inferior(measurement, gate, gate.margin, bad, p_value)
     if gate.kind == "contractual":
         return _contract(measurement.estimate, gate)
     return _by_interval(measurement, gate)
+
+
+def _undecidable(measurement: Measurement) -> str | None:
+    """Why the numbers, although measured, can decide nothing (STATISTICS sections 4 and 7)."""
+    details = measurement.details
+    if details.get("thin_class"):
+        return f"only {min(details['P'], details['N'])} cases of the rarer answer of the truth: {LEAST} are needed"
+    lost = details.get("lost")
+    if lost and lost["p_value"] < UNEVEN_LOSS:
+        return f"the models lost different items ({lost['base']} and {lost['aligned']}), p = {lost['p_value']:.3g}"
+    return None
 
 
 def _contract(estimate: float, gate: Gate) -> tuple[Verdict, str]:
@@ -82,7 +107,8 @@ def _by_interval(measurement: Measurement, gate: Gate) -> tuple[Verdict, str]:
     low, high = measurement.interval
     shown = f"the {gate.confidence:.0%} interval [{low:.4g}, {high:.4g}]"
     if gate.at_least is not None:
-        good, failing = low > gate.at_least, _best_upper(measurement, high) < gate.at_least
+        good = _bound(measurement, "worst_interval", 0, low) > gate.at_least
+        failing = _bound(measurement, "best_interval", 1, high) < gate.at_least
     else:
         good, failing = high < (gate.at_most or 0.0), low > (gate.at_most or 0.0)
     if good:
@@ -92,18 +118,20 @@ def _by_interval(measurement: Measurement, gate: Gate) -> tuple[Verdict, str]:
     return Verdict.INCONCLUSIVE, f"{shown} leaves both sides of {gate.text} possible"
 
 
-def _best_upper(measurement: Measurement, high: float) -> float:
-    # A rate counts missing items as failures; it may only fail if it would also fail with all of them as successes.
-    best = measurement.details.get("best_interval")
-    return float(best[1]) if best else high
+def _bound(measurement: Measurement, name: str, side: int, otherwise: float) -> float:
+    # A rate with missing items may only pass if it would with all of them failed, and only fail if it would with
+    # all of them succeeded.
+    bounds = measurement.details.get(name)
+    return float(bounds[side]) if bounds else otherwise
 
 
-def _non_inferior(measurement: Measurement, gate: Gate, margin: float, bad: str) -> tuple[Verdict, str]:
+def _non_inferior(
+    measurement: Measurement, gate: Gate, margin: float, bad: str, p_value: float | None
+) -> tuple[Verdict, str]:
     """Fail needs a significant test and an estimate worse by the margin; pass needs the whole interval within it."""
     assert measurement.estimate is not None
     sign = 1.0 if bad == "up" else -1.0
     worse = sign * measurement.estimate
-    p_value = measurement.p_value
     shown = f"worse than the base model by {worse:.4g}" if worse > 0 else f"better than the base model by {-worse:.4g}"
     if p_value is not None and p_value <= gate.alpha and worse >= margin:
         return Verdict.FAIL, f"{shown} (margin {margin:g}), p = {p_value:.3g}"

@@ -18,6 +18,7 @@ from aes_audit.device import check_device
 from aes_audit.errors import InfrastructureError
 from aes_audit.generators.protocol import ImageRequest, MissingImage
 from aes_audit.generators.resolve import LORA_MARKER, PIPELINE_MARKER, DiffusersModel
+from aes_audit.weights.loading import first_line, loading, refuse_empty_tokenizer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,21 +47,22 @@ class DiffusersGenerator:
             with torch.inference_mode():
                 frames = self.pipeline(prompts, generator=noise, output_type="np", **self.model.settings.call).images
         except (RuntimeError, ValueError, TypeError) as error:
-            raise InfrastructureError(f"{self.model.name}: generating {len(prompts)} images failed: {error}") from error
+            failed = f"{self.model.name}: generating {len(prompts)} images failed"
+            raise InfrastructureError(f"{failed}: {first_line(error)}") from error
         return [_picture(frame) for frame in frames]
 
 
 def load_pipeline(model: DiffusersModel) -> DiffusersGenerator:
     """Load a pinned model onto its device; raises InfrastructureError naming the model and the cause."""
     check_device(model.device)
-    try:
+    with loading(model.name):
         pipeline = _from_folder(model.weights.folder(), getattr(torch, model.dtype))
+        for name, component in pipeline.components.items():
+            if name.startswith("tokenizer") and component is not None:
+                refuse_empty_tokenizer(f"{model.name}, {name}", component)
         for lora in model.loras:
             _fuse(pipeline, lora.folder())
         pipeline.to(model.device)
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
-        cause = str(error).strip().splitlines() or [type(error).__name__]
-        raise InfrastructureError(f"{model.name} cannot be loaded: {cause[0]}") from error
     pipeline.set_progress_bar_config(disable=True)
     return DiffusersGenerator(pipeline, model)
 
@@ -86,6 +88,9 @@ def _absent_components(folder: Path) -> list[str]:
 def _fuse(pipeline: Any, folder: Path) -> None:
     # Fused weights cost nothing at every step, and one adapter after the other cannot mix up scales.
     pipeline.load_lora_weights(folder, weight_name=LORA_MARKER, use_safetensors=True, local_files_only=True)
+    if not any(pipeline.get_list_adapters().values()):
+        # diffusers only warns; the model without its adapter would be audited under the adapter's name.
+        raise InfrastructureError(f"{folder}: no weight of {LORA_MARKER} belongs to a {type(pipeline).__name__}.")
     pipeline.fuse_lora()
     pipeline.unload_lora_weights()
 

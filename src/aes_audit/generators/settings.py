@@ -16,6 +16,7 @@ SETTINGS_FILE = "aes_audit.json"
 """A model folder may hold this file: {"call": {...}, "dtype": "float32", "batch_size": 32}."""
 
 _DTYPES = ("float32", "bfloat16", "float16")
+_OWN = frozenset({"prompt", "generator", "latents", "num_images_per_prompt", "output_type", "return_dict"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def read_settings(folder: Path) -> Settings:
     if not file.is_file():
         return Settings()
     try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
+        raw = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except (OSError, ValueError) as error:
         raise ModelNotFound(f"{file} cannot be read as JSON: {error}.") from error
     allowed = {"call", "dtype", "batch_size"}
@@ -51,4 +52,14 @@ def read_settings(folder: Path) -> Settings:
         raise ModelNotFound(f"{file} may hold {', '.join(sorted(allowed))} and nothing else; `call` is an object.")
     if raw.get("dtype") not in (None, *_DTYPES):
         raise ModelNotFound(f"{file}: dtype {raw['dtype']!r} is not one of {', '.join(_DTYPES)}.")
+    if own := sorted(_OWN.intersection(raw.get("call", {}))):
+        raise ModelNotFound(f"{file}: `call` may not hold {own[0]}, which the audit sets for every image.")
+    size = raw.get("batch_size", 1)
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise ModelNotFound(f"{file}: batch_size {size!r} is not a whole number of 1 or more.")
     return Settings(**raw)
+
+
+def _refuse_constant(name: str) -> None:
+    # Python's parser takes NaN and Infinity, which are no JSON and have no place in a key.
+    raise ValueError(f"{name} is not JSON")

@@ -11,9 +11,9 @@ import torch
 from transformers import AutoModelForImageClassification
 
 from aes_audit.device import check_device
-from aes_audit.errors import InfrastructureError
 from aes_audit.prompts.dimensions import LEVELS
 from aes_audit.rewards.images import SquareRecipe
+from aes_audit.weights.loading import loading, refuse_random_weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,10 +61,10 @@ class ClassifierJudge:
 def load_classifier_judge(folder: Path, *, device: str) -> ClassifierJudge:
     """Load an image classifier folder in float32; raises InfrastructureError naming folder and cause."""
     check_device(device)
-    try:
-        model = AutoModelForImageClassification.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, dtype=torch.float32
+    what = f"judge folder {str(folder)!r}"
+    with loading(what):
+        model, info = AutoModelForImageClassification.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, dtype=torch.float32, output_loading_info=True
         )
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise InfrastructureError(f"judge folder {str(folder)!r} cannot be loaded: {error}") from error
+        refuse_random_weights(what, info)
     return ClassifierJudge(model.eval().to(device), SquareRecipe.read(folder))

@@ -85,7 +85,10 @@ def _item_sums(request: Request) -> tuple[Floats, int, int, int]:
     rated: set[str] = set()
     lost: set[str] = set()
     rows = 0
-    for dimension in _dimensions(request, model):
+    dimensions = _dimensions(request, model)
+    if not dimensions:
+        raise request.skip("no dimension has both a judge's scores and true classes")
+    for dimension in dimensions:
         pair = [
             request.evidence.values(model, request.set, f"{who}/{dimension}", "work", None) for who in (judge, truth)
         ]
@@ -100,8 +103,6 @@ def _item_sums(request: Request) -> tuple[Floats, int, int, int]:
         rows += len(sums)
         for item, row in zip(items[complete], sums, strict=True):
             known[item] = known[item] + row if item in known else row
-    if not rated:
-        raise request.skip("no image has both a judge's score and a true class")
     planned = rated if request.expected is None else set(request.expected)
     table = np.array([known[item] for item in sorted(known)]).reshape(len(known), agreement.CELLS + agreement.CLASSES)
     return table, rows, len(planned), len(lost | (planned - rated))
@@ -133,5 +134,5 @@ def _baseline(total: Floats, rows: int, score: Callable[[Floats], Floats]) -> di
         "classes": [int(count) for count in classes],
         "majority_class": majority,
         "majority_baseline": None if np.isnan(baseline) else baseline,
-        "uninformative": accuracy <= classes[majority] / rows,
+        "uninformative": bool(accuracy <= classes[majority] / rows),
     }

@@ -114,6 +114,8 @@ def _used(request: Request, rows: Comparisons, score: Callable[[Floats], Floats]
         "truth": request.truth,
         "P": positives,
         "N": negatives,
+        "P_items": len(np.unique(used.item[positive])),
+        "N_items": len(np.unique(used.item[~positive])),
         "truth_ties": int((rows.known & (rows.truth == TIE)).sum()),
         "reward_ties": int((used.margin == 0).sum()),
         "missing_rows": int((~rows.known).sum()),

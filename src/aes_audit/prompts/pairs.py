@@ -63,13 +63,15 @@ def read_prompt_set(name_or_path: str) -> PromptSet:
     """
     path = Path(name_or_path) if name_or_path.endswith(".jsonl") else prompt_set(name_or_path)
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        # Not splitlines: inside a JSON string, U+2028 and its like are ordinary characters.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidPrompts(f"prompt set {name_or_path!r} cannot be read from {path}: {error}.") from error
-    pairs = tuple(_pair(path, number, line) for number, line in enumerate(lines, 1) if line.strip())
-    if not pairs:
+    numbered = {number: _pair(path, number, line) for number, line in enumerate(lines, 1) if line.strip()}
+    if not numbered:
         raise InvalidPrompts(f"{path}: holds no prompt pair.")
-    _refuse_repeats(path, pairs)
+    _refuse_repeats(path, numbered)
+    pairs = tuple(numbered.values())
     return PromptSet(path.stem, pairs, _digest(pairs))
 
 
@@ -77,8 +79,8 @@ def _pair(path: Path, number: int, line: str) -> PromptPair:
     where = f"{path}, line {number}"
     try:
         raw = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InvalidPrompts(f"{where}: not JSON ({error.msg}).") from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidPrompts(f"{where}: not JSON ({getattr(error, 'msg', error)}).") from error
     if not isinstance(raw, dict):
         raise InvalidPrompts(f"{where}: expected an object, found {type(raw).__name__}.")
     texts = {key: _text(where, raw, key) for key in ("id", "original", "wide")}
@@ -91,6 +93,8 @@ def _text(where: str, raw: Mapping[str, Any], key: str) -> str:
     value = raw.get(key)
     if not isinstance(value, str) or not value.strip():
         raise InvalidPrompts(f"{where}: key {key!r} must be a non-empty string, found {value!r}.")
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise InvalidPrompts(f"{where}: key {key!r} holds half of a character: {value!r}.")
     return value
 
 
@@ -104,12 +108,13 @@ def _dimensions(where: str, raw: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for name in DIMENSIONS if name in chosen)
 
 
-def _refuse_repeats(path: Path, pairs: tuple[PromptPair, ...]) -> None:
-    seen: set[str] = set()
-    for pair in pairs:
+def _refuse_repeats(path: Path, numbered: Mapping[int, PromptPair]) -> None:
+    seen: dict[str, int] = {}
+    for number, pair in numbered.items():
         if pair.id in seen:
-            raise InvalidPrompts(f"{path}: id {pair.id!r} occurs twice; ids name the statistical unit.")
-        seen.add(pair.id)
+            first = seen[pair.id]
+            raise InvalidPrompts(f"{path}, line {number}: id {pair.id!r} was used in line {first}; ids name the item.")
+        seen[pair.id] = number
 
 
 def _digest(pairs: tuple[PromptPair, ...]) -> str:

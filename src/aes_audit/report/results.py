@@ -9,17 +9,20 @@ import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aes_audit.errors import UsageError
+from aes_audit.report.published import published
 
 if TYPE_CHECKING:
     from aes_audit.gates.verdicts import Judgement
+    from aes_audit.measures.measurement import Measurement
 
-__all__ = ["Entry", "entry", "run_provenance", "write_results"]
+__all__ = ["Entry", "entry", "prepare_results", "run_provenance", "write_results"]
 
 Entry = Mapping[str, Any]
 """One measurement as the results file shows it; JSON values only."""
@@ -36,9 +39,16 @@ def entry(judgement: Judgement, audit: str, baseline: Mapping[str, Any] | None) 
         **measured,
         "threshold": dict(judgement.gate.threshold) if judgement.gate else None,
         "baseline": dict(baseline) if baseline else None,
+        "published": _published(judgement.measurement),
         "verdict": judgement.verdict.value,
         "reason": judgement.reason,
     }
+
+
+def _published(measurement: Measurement) -> Mapping[str, Any] | None:
+    return published(
+        measurement.model, measurement.base_model, measurement.metric, measurement.scorer, measurement.group
+    )
 
 
 def run_provenance(session: Mapping[str, Any], started: float) -> Mapping[str, Any]:
@@ -60,14 +70,24 @@ def write_results(path: Path, run: Mapping[str, Any], entries: Sequence[Entry]) 
     text = json.dumps({"schema": 1, "run": run, "measurements": list(entries)}, indent=2, allow_nan=False)
     part = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text + "\n", encoding="utf-8")
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
-        raise UsageError(
-            f"results file {path} cannot be written: {error.strerror}. Give another --audit-json."
-        ) from error
+        with suppress(OSError):
+            part.unlink()
+        raise _unwritable(path, error) from error
+
+
+def prepare_results(path: Path) -> None:
+    """Make the folder of the results file before hours are spent; raises UsageError when that cannot be done."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"results file {path} cannot be written: {error.strerror}. Give another --audit-json.")
 
 
 def _version(name: str) -> str | None:

@@ -11,8 +11,10 @@ from aes_audit.report.results import Entry
 __all__ = ["verdict_table"]
 
 _ORDER = ("error", "fail", "inconclusive", "pass", "advisory")
-_HEADINGS = ("subject", "metric", "by", "estimate", "interval", "n", "threshold", "verdict")
-_NUMERIC = {3, 4, 5}
+_HEADINGS = ("subject", "metric", "by", "estimate", "interval", "n", "threshold", "baseline", "paper", "verdict")
+_NUMERIC = {"estimate", "interval", "n", "baseline", "paper"}
+_OPTIONAL = {"baseline", "paper"}
+"""Columns that are left out when no line has anything in them."""
 
 
 def verdict_table(entries: Sequence[Entry]) -> Iterator[str]:
@@ -21,14 +23,15 @@ def verdict_table(entries: Sequence[Entry]) -> Iterator[str]:
         return
     ordered = sorted(entries, key=lambda entry: (_ORDER.index(entry["verdict"]), _subject(entry)))
     rows = [_HEADINGS, *(_cells(entry) for entry in ordered)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-    for row in rows:
-        cells = [
-            cell.rjust(width) if column in _NUMERIC else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(cells).rstrip()
+    columns = [column for column in zip(*rows, strict=True) if column[0] not in _OPTIONAL or set(column[1:]) != {"-"}]
+    for row in zip(*map(_aligned, columns), strict=True):
+        yield "  ".join(row).rstrip()
     yield _counts(entries)
+
+
+def _aligned(column: Sequence[str]) -> Iterator[str]:
+    width = max(map(len, column))
+    return (cell.rjust(width) if column[0] in _NUMERIC else cell.ljust(width) for cell in column)
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:
@@ -41,6 +44,8 @@ def _cells(entry: Entry) -> tuple[str, ...]:
         _interval(entry["interval"]),
         f"{entry['n']}{missing}",
         _threshold(entry["threshold"]),
+        _number((entry["baseline"] or {}).get("estimate")),
+        _number((entry["published"] or {}).get("estimate")),
         entry["verdict"].upper() if entry["verdict"] in ("fail", "error") else entry["verdict"],
     )
 

@@ -11,8 +11,8 @@ import torch
 from transformers import AutoTokenizer, CLIPModel
 
 from aes_audit.device import check_device
-from aes_audit.errors import InfrastructureError
 from aes_audit.rewards.images import SquareRecipe
+from aes_audit.weights.loading import loading, refuse_empty_tokenizer, refuse_random_weights
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -74,11 +74,14 @@ def load_clip(folder: Path, *, scaled: bool, device: str) -> ClipReward:
     Raises InfrastructureError naming the folder and the cause.
     """
     check_device(device)
-    try:
-        model = CLIPModel.from_pretrained(folder, use_safetensors=True, local_files_only=True, dtype=torch.float32)
+    what = f"reward folder {str(folder)!r}"
+    with loading(what):
+        model, info = CLIPModel.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, dtype=torch.float32, output_loading_info=True
+        )
+        refuse_random_weights(what, info)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise InfrastructureError(f"reward folder {str(folder)!r} cannot be loaded: {error}") from error
+        refuse_empty_tokenizer(what, tokenizer)
     model.requires_grad_(False).train(False).to(device)
     return ClipReward(model, tokenizer, SquareRecipe.read(folder), scaled)
 

@@ -48,7 +48,17 @@ class SquareRecipe:
         from PIL.Image import Resampling
 
         size = (self.side, self.side)
-        rgb = [image.convert("RGB") for image in images]
+        rgb = [_rgb(image) for image in images]
         resized = [image if image.size == size else image.resize(size, Resampling.BICUBIC) for image in rgb]
         stacked = torch.from_numpy(np.stack([np.asarray(image, dtype=np.float32) for image in resized])) / 255
         return ((stacked - torch.tensor(self.mean)) / torch.tensor(self.std)).permute(0, 3, 1, 2).contiguous()
+
+
+def _rgb(image: Image) -> Image:
+    import numpy as np
+    from PIL import Image as Images
+
+    if not image.mode.startswith("I;16"):
+        return image.convert("RGB")
+    # Pillow would cut 16-bit greys off at 255, which turns nearly every such picture white.
+    return Images.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8)).convert("RGB")

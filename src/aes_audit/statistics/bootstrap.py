@@ -34,7 +34,7 @@ RESAMPLES = 9999
 """Resamples per interval (STATISTICS section 3)."""
 MIN_ITEMS = 20
 """Below this no bootstrap or t interval is given: measured coverage falls under .90."""
-CHUNK_CELLS = 1 << 18  # positions held at once: 2 MiB, stays in the cache and bounds memory at any n
+CHUNK_CELLS = 1 << 15  # positions held at once: 256 KiB, stays in the cache and bounds memory at any n
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,14 +95,13 @@ def wilcoxon(differences: Floats, variant: Variant = "wilcox") -> SignedRank:
     if len(differences) == 0:
         raise ValueError("a signed-rank test needs at least one pair")
     signs = sign_groups(differences)
-    counts = np.bincount(signs.bins, minlength=1 + 2 * signs.groups)
-    sums = rank_sums(counts[np.newaxis], signs.groups, variant)
+    sums = rank_sums(signs.counts(np.arange(len(differences))[np.newaxis]), signs, variant)
     plus, minus, z = float(sums.plus[0]), float(sums.minus[0]), float(sums.z[0])
-    zeros, method = int(counts[0]), "normal"
+    zeros, method = int(np.sum(signs.sign[signs.bins] == 0)), "normal"
     greater, two_sided = float(ndtr(-z)), float(2 * ndtr(-abs(z)))
     if variant == "pratt" and len(differences) <= MAX_EXACT:
         method = "exact"
-        greater, two_sided = _exact(doubled_ranks(counts, signs.groups, variant), plus)
+        greater, two_sided = _exact(doubled_ranks(signs, variant), plus)
     if zeros == len(differences):
         greater = two_sided = 1.0
     return SignedRank(len(differences), zeros, plus, minus, z, greater, min(1.0, two_sided), method)

@@ -23,12 +23,18 @@ DECIMALS = 9
 
 
 class Signs(NamedTuple):
-    """The items as bins: 0 for zero, then one bin per group for plus, then one per group for minus."""
+    """The items as bins, one per distinct (|d|, sign), ascending; a bin of zeros, where there is one, comes first."""
 
     bins: npt.NDArray[np.int64]
     """Bin of each item, shape (n,)."""
-    groups: int
-    """Distinct non-zero |d|, ascending."""
+    sign: Floats
+    """-1, 0 or 1 for each bin."""
+    starts: npt.NDArray[np.int64]
+    """First bin of each distinct non-zero |d|: bins from one start to the next are tied."""
+
+    def counts(self, positions: Positions) -> npt.NDArray[np.int64]:
+        """How often each bin was drawn, (resamples, bins), for positions (resamples, drawn)."""
+        return resampled_counts(positions, self.bins, len(self.sign))
 
 
 class RankSums(NamedTuple):
@@ -53,42 +59,54 @@ class RankSums(NamedTuple):
 def sign_groups(differences: Floats) -> Signs:
     """Bins of differences of shape (n,), rounded to `DECIMALS`."""
     rounded = np.round(differences, DECIMALS)
-    size, group = np.unique(np.abs(rounded), return_inverse=True)
-    first = int(size.size > 0 and size[0] == 0)  # zeros, where there are any, are the first size
-    groups = int(size.size) - first
-    nonzero = group - first + 1
-    return Signs(np.where(rounded == 0, 0, np.where(rounded > 0, nonzero, nonzero + groups)), groups)
+    _, magnitude = np.unique(np.abs(rounded), return_inverse=True)
+    _, first, bins = np.unique(2 * magnitude + (rounded > 0), return_index=True, return_inverse=True)
+    sign, magnitude = np.sign(rounded[first]), magnitude[first]
+    opens = np.diff(magnitude, prepend=-1) > 0
+    return Signs(bins, sign, np.flatnonzero(opens & (sign != 0)))
 
 
-def rank_sums(counts: npt.NDArray[np.int64], groups: int, variant: Variant) -> RankSums:
-    """Rank sums of bin counts, shape (resamples, 1 + 2 * groups). Source: Wilcoxon (1945), Pratt (1959)."""
+def rank_sums(counts: npt.NDArray[np.int64], signs: Signs, variant: Variant) -> RankSums:
+    """Rank sums of bin counts (resamples, bins). Source: Wilcoxon (1945), Pratt (1959)."""
     drawn = counts.astype(np.float64)
-    zeros, plus, minus = drawn[:, 0], drawn[:, 1 : 1 + groups], drawn[:, 1 + groups :]
-    tied = plus + minus
-    skipped = zeros if variant == "pratt" else np.zeros_like(zeros)
-    midranks = np.cumsum(tied, axis=1) - (tied - 1) / 2 + skipped[:, np.newaxis]
+    tied, midranks, skipped = _midranks(drawn, signs, variant)
     last = tied.sum(axis=1) + skipped
     mean = (last * (last + 1) - skipped * (skipped + 1)) / 4
     squares = last * (last + 1) * (2 * last + 1) - skipped * (skipped + 1) * (2 * skipped + 1)
     cubes = np.einsum("ij,ij,ij->i", tied, tied, tied)
     variance = squares / 24 - (cubes - last + skipped) / 48
-    return RankSums(_dot(plus, midranks), _dot(minus, midranks), mean, variance)
+    plus = np.einsum("ij,ij,j->i", drawn, midranks, np.asarray(signs.sign > 0, dtype=np.float64))
+    return RankSums(plus, 2 * mean - plus, mean, variance)
 
 
 def resampled_effects(signs: Signs, positions: Positions) -> Floats:
     """effect_r = -Z / sqrt(n) of the paper's variant, for positions (resamples, n); all items count in n."""
-    sums = rank_sums(resampled_counts(positions, signs.bins, 1 + 2 * signs.groups), signs.groups, "wilcox")
+    sums = rank_sums(signs.counts(positions), signs, "wilcox")
     effects: Floats = -sums.z / np.sqrt(positions.shape[1])
     return effects
 
 
-def doubled_ranks(counts: npt.NDArray[np.int64], groups: int, variant: Variant) -> npt.NDArray[np.int64]:
-    """Twice the mid-rank of every non-zero difference, whole numbers, for one row of bin counts (1 + 2 * groups,)."""
-    tied = counts[1 : 1 + groups] + counts[1 + groups :]
-    skipped = int(counts[0]) if variant == "pratt" else 0
-    return np.repeat(2 * np.cumsum(tied) - tied + 1 + 2 * skipped, tied)
+def doubled_ranks(signs: Signs, variant: Variant) -> npt.NDArray[np.int64]:
+    """Twice the mid-rank of every non-zero difference: whole numbers, ascending."""
+    counts = np.bincount(signs.bins, minlength=len(signs.sign))
+    _, midranks, _ = _midranks(counts[np.newaxis].astype(np.float64), signs, variant)
+    nonzero = signs.sign != 0
+    return np.repeat(np.rint(2 * midranks[0, nonzero]).astype(np.int64), counts[nonzero])
 
 
-def _dot(left: Floats, right: Floats) -> Floats:
-    """Row by row; einsum holds no product of the two tables."""
-    return np.asarray(np.einsum("ij,ij->i", left, right), dtype=np.float64)
+def _midranks(drawn: Floats, signs: Signs, variant: Variant) -> tuple[Floats, Floats, Floats]:
+    """Tied items per group, mid-rank per bin, and zeros that take up the lowest ranks."""
+    zero = signs.sign == 0
+    zeros = drawn[:, zero].sum(axis=1)
+    skipped = zeros if variant == "pratt" else np.zeros_like(zeros)
+    if len(signs.starts) == len(signs.sign):
+        tied = drawn
+    else:
+        tied = np.add.reduceat(drawn, signs.starts, axis=1) if len(signs.starts) else drawn[:, :0]
+    midranks = np.cumsum(tied, axis=1) - (tied - 1) / 2 + skipped[:, np.newaxis]
+    if len(signs.starts) < len(signs.sign):
+        # Bins of one group share its rank; zeros get one that nothing multiplies.
+        width = np.diff(np.append(signs.starts, len(signs.sign)))
+        filler = np.zeros((len(drawn), int(zero.sum())))
+        midranks = np.concatenate([filler, np.repeat(midranks, width, axis=1)], axis=1)
+    return tied, midranks, skipped

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aes_audit.errors import ModelNotFound
@@ -25,9 +25,10 @@ def resolve_commit(repo: str, revision: str | None) -> str:
         return revision
     from huggingface_hub import HfApi
 
-    cached = _cached_commit(repo, revision)
+    cached = None
     try:
         with _plain_errors(repo, revision):
+            cached = _cached_commit(repo, revision)
             return str(HfApi().model_info(repo, revision=revision, timeout=_TIMEOUT_S).sha)
     except _Unreachable as error:
         if cached:
@@ -35,16 +36,26 @@ def resolve_commit(repo: str, revision: str | None) -> str:
         raise ModelNotFound(str(error)) from error
 
 
-def download(repo: str, commit: str) -> Path:
-    """The repository's files at `commit` in the hub cache, weights as safetensors only."""
+def download(repo: str, commit: str, revision: str | None = None) -> Path:
+    """The repository's files at `commit` in the hub cache, weights as safetensors only.
+
+    `revision` is the name that led to the commit; the cache remembers it, for runs without a network.
+    """
     from huggingface_hub import snapshot_download
 
     try:
         with _plain_errors(repo, commit):
             patterns = ["*.safetensors", "*.json", "*.txt", "*.model", "*/tokenizer*"]
-            return Path(snapshot_download(repo, revision=commit, allow_patterns=patterns))
+            folder = Path(snapshot_download(repo, revision=commit, allow_patterns=patterns))
     except _Unreachable as error:
         raise ModelNotFound(str(error)) from error
+    # The hub client writes this file only when it is asked for the name, and it was asked for the commit.
+    with suppress(OSError):
+        ref = _ref(repo, revision)
+        if revision != commit and _read(ref) != commit:
+            ref.parent.mkdir(parents=True, exist_ok=True)
+            ref.write_text(commit)
+    return folder
 
 
 def _transport_error() -> type[Exception]:
@@ -60,13 +71,22 @@ class _Unreachable(Exception):
 
 
 def _cached_commit(repo: str, revision: str | None) -> str | None:
+    found = _read(_ref(repo, revision))
+    return found if found and _COMMIT.fullmatch(found) else None
+
+
+def _ref(repo: str, revision: str | None) -> Path:
+    """The file of the hub cache that holds the commit of a branch or tag."""
     from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.file_download import repo_folder_name
 
-    folder = Path(HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model") / "refs" / (revision or "main")
+    return Path(HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model") / "refs" / (revision or "main")
+
+
+def _read(path: Path) -> str | None:
     try:
-        return folder.read_text().strip()
-    except OSError:
+        return path.read_text().strip()
+    except (OSError, ValueError):
         return None
 
 
@@ -97,7 +117,7 @@ def _plain_errors(repo: str, revision: str | None) -> Iterator[None]:
         raise ModelNotFound(f"{repo!r} is not a hub id: write owner/name.") from error
     except (OfflineModeIsEnabled, LocalEntryNotFoundError) as error:
         raise _Unreachable(
-            f"{repo} is not in the local hub cache and the hub may not be asked (offline mode)."
+            f"{repo} is not complete in the local hub cache and the hub cannot be asked (offline mode or no network)."
         ) from error
     except (_transport_error(), OSError) as error:
         raise _Unreachable(

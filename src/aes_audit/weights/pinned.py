@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ class Weights:
 
     def folder(self) -> Path:
         """The local folder, downloaded first where it is a repository."""
-        return self.source.folder or download(str(self.source.repo), self.revision)
+        return self.source.folder or download(str(self.source.repo), self.revision, self.source.revision)
 
 
 def resolve_weights(source: Source, marker: str, cache: Path | None = None) -> Weights:
@@ -105,7 +106,7 @@ class _Remembered:
         if self._file is not None:
             try:
                 self._known = dict(json.loads(self._file.read_text()))
-            except (OSError, ValueError):
+            except (OSError, ValueError, TypeError):
                 self._known = {}
 
     def digest(self, file: Path) -> str:
@@ -113,7 +114,7 @@ class _Remembered:
         stat = file.stat()
         stamp = [stat.st_size, stat.st_mtime_ns]
         known = self._known.get(str(file))
-        if isinstance(known, list) and known[:2] == stamp:
+        if isinstance(known, list) and len(known) == 3 and known[:2] == stamp:
             return str(known[2])
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -131,4 +132,5 @@ class _Remembered:
             part.write_text(json.dumps(self._known))
             part.replace(self._file)
         except OSError:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()

@@ -33,10 +33,26 @@ def parse_source(text: str, root: Path) -> Source | None:
 
     `root` is what relative folders refer to. A folder that exists wins over a repository of the same name.
     """
-    folder = root / Path(text).expanduser()
-    if folder.is_dir() or text.startswith((".", "/", "~")):
+    folder = _folder(text, root)
+    if _is_folder(folder) or text.startswith((".", "/", "~")):
         return Source(folder=folder)
     repo, _, revision = text.partition("@")
     if _HUB_ID.fullmatch(repo):
         return Source(repo=repo, revision=revision or None)
     return None
+
+
+def _folder(text: str, root: Path) -> Path:
+    try:
+        return root / Path(text).expanduser()
+    except RuntimeError:
+        # `~somebody` without a home folder: the name as typed, which will not be found.
+        return root / text
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        # Names that no file system holds, being too long, are no folders.
+        return False

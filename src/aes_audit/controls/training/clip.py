@@ -18,7 +18,7 @@ from aes_audit.controls.world import SIDE
 
 __all__ = ["embed_images", "embed_texts", "load_clip", "save_clip", "train_clip"]
 
-_STEPS, _GROUPS, _RATE = 9000, 192, 1.5e-3
+_STEPS, _GROUPS, _RATE = 2600, 192, 1.5e-3
 
 
 def _new_clip(vocabulary: int, start: int, end: int) -> Any:

@@ -27,7 +27,7 @@ SETTINGS: dict[str, float | int] = {
 }
 """The pipeline call that the controls are trained for: no guidance, no T5 tokens."""
 
-_STEPS, _BATCH, _RATE = 24_000, 512, 1.2e-3
+_STEPS, _BATCH, _RATE = 12_000, 512, 1.2e-3
 _DROPPED = 0.05
 
 

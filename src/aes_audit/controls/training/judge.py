@@ -17,7 +17,7 @@ from aes_audit.prompts.dimensions import DIMENSIONS, LEVELS
 
 __all__ = ["expected_levels", "train_judge"]
 
-_STEPS, _BATCH, _RATE = 7000, 512, 2e-3
+_STEPS, _BATCH, _RATE = 3400, 512, 2e-3
 
 
 def _new_judge() -> Any:

@@ -21,7 +21,7 @@ from aes_audit.controls.training.workshop import Workshop
 
 __all__ = ["annotated_choice", "train_preference"]
 
-_STEPS, _BATCH, _RATE = 5000, 512, 6e-4
+_STEPS, _BATCH, _RATE = 1500, 512, 6e-4
 
 # Utility per level of conventionality and per right subject, colour and place, in units of annotator noise.
 _LEVEL = 0.6

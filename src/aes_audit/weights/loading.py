@@ -1,0 +1,55 @@
+"""Loading a model folder: whatever a library complains of becomes one line, and no weight is left to chance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from safetensors import SafetensorError
+
+from aes_audit.errors import InfrastructureError
+
+__all__ = ["first_line", "loading", "refuse_empty_tokenizer", "refuse_random_weights"]
+
+_FAULTS = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    ImportError,
+    SafetensorError,
+)
+
+
+@contextmanager
+def loading(what: str) -> Iterator[None]:
+    """Turn what a library raises on broken or foreign files into InfrastructureError; `what` names the model."""
+    try:
+        yield
+    except _FAULTS as error:
+        raise InfrastructureError(f"{what} cannot be loaded: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """What a library complained of, without its advice and stack."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def refuse_random_weights(what: str, info: Mapping[str, Any]) -> None:
+    """Raise InfrastructureError when transformers had to invent weights: scores would differ from run to run.
+
+    `info` is what `from_pretrained(output_loading_info=True)` returns beside the model.
+    """
+    if missing := sorted(info["missing_keys"]):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise InfrastructureError(f"{what} cannot be loaded: its weights lack {missing[0]}{more}.")
+
+
+def refuse_empty_tokenizer(what: str, tokenizer: Any) -> None:
+    """Raise InfrastructureError for the tokenizer that transformers makes up where its file is missing."""
+    if len(tokenizer) <= len(set(tokenizer.all_special_tokens)):
+        raise InfrastructureError(f"{what} cannot be loaded: its tokenizer knows no word; is tokenizer.json missing?")

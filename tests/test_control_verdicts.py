@@ -1,0 +1,117 @@
+"""The assay: controls whose verdict is known go through the very code path of any other model."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FAITHFUL = "--base-model=control/faithful"
+
+Entry = Mapping[str, Any]
+
+
+class Audited:
+    """What one `pytest audits/` run said."""
+
+    def __init__(self, process: subprocess.CompletedProcess[str], results: Path) -> None:
+        self.code = process.returncode
+        self.text = process.stdout + process.stderr
+        self.entries: list[Entry] = json.loads(results.read_text())["measurements"]
+
+    def one(self, metric: str, scorer: str | None = None) -> Entry:
+        """The measurement of this metric, by this scorer."""
+        (found,) = [e for e in self.entries if e["metric"] == metric and scorer in (None, e["scorer"])]
+        return found
+
+
+Run = Callable[..., Audited]
+
+
+@pytest.fixture(scope="module")
+def audits(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Run the audits over one store that all tests of this file share: the first call is cold."""
+    folder = tmp_path_factory.mktemp("audits")
+
+    @cache
+    def run(*options: str, store: str = "store") -> Audited:
+        results = folder / f"{len(list(folder.iterdir()))}.json"
+        keep = [f"--audit-store={folder / store}", f"--audit-json={results}", "-p", "no:cacheprovider"]
+        command = [sys.executable, "-m", "pytest", "audits/", *keep, *options]
+        return Audited(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False), results)
+
+    return run
+
+
+def test_the_shipped_pair_is_green(audits: Run) -> None:
+    result = audits()
+    assert result.code == 0, result.text
+    assert {entry["verdict"] for entry in result.entries} == {"pass", "advisory"}
+
+
+def test_a_second_run_is_fast_and_loads_no_model(audits: Run) -> None:
+    audits()
+    result = audits("-q")
+    assert result.code == 0, result.text
+    (seconds,) = re.findall(r"passed.* in ([\d.]+)s", result.text)
+    assert float(seconds) < 10
+    assert "Loading" not in result.text
+
+
+def test_the_beautified_control_fails_by_the_paired_audits_and_by_its_success_rate(audits: Run) -> None:
+    result = audits("--model=control/beautified", FAITHFUL)
+    assert result.code == 1
+    quality = result.one("realignment_quality")
+    assert quality["verdict"] == "fail"
+    assert quality["p_value"] < 1e-5
+    for judge in ("preference/control-judge", "preference/control-clip"):
+        success = result.one("realignment_success", judge)
+        assert success["verdict"] == "fail"
+        assert success["p_value"] < 1e-3
+        rate = result.one("success_rate", judge)
+        assert rate["estimate"] <= audits().one("success_rate", judge)["estimate"] - 0.25
+        assert rate["verdict"] == "fail"
+
+
+def test_the_failure_says_what_was_measured_against_what_and_what_to_look_at(audits: Run) -> None:
+    text = audits("--model=control/beautified", FAITHFUL).text
+    pattern = r"control/beautified: realignment_quality by control/preference against control/faithful is -0\.\d+ over "
+    assert re.search(pattern + r"\d+ items: fail, .*margin 0\.3.*Look at: ", text)
+    assert "Traceback" not in text
+
+
+def test_the_instructed_control_does_not_fail(audits: Run) -> None:
+    result = audits("--model=control/instructed", FAITHFUL)
+    assert result.code == 0, result.text
+
+
+def test_the_clip_control_discriminates_and_the_preference_control_does_not(audits: Run) -> None:
+    clip, preference = audits("--reward=control/clip"), audits("--reward=control/preference")
+    assert clip.code == 0, clip.text
+    assert preference.code == 1
+    assert preference.one("reward_auroc")["verdict"] == "fail"
+    assert preference.one("reward_auroc")["estimate"] <= clip.one("reward_auroc")["estimate"] - 0.15
+
+
+def test_two_workers_measure_what_one_process_measures(audits: Run) -> None:
+    options = ("--model=control/faithful", "--model=control/instructed", FAITHFUL)
+    assert _measured(audits(*options, "-n2")) == _measured(audits(*options, "-n0"))
+
+
+@pytest.mark.heavy
+def test_two_cold_runs_measure_the_same_also_with_two_workers(audits: Run) -> None:
+    cold = [audits(store="cold"), audits(store="again"), audits("-n2", store="workers")]
+    assert all(run.code == 0 for run in cold)
+    assert _measured(cold[0]) == _measured(cold[1]) == _measured(cold[2]) == _measured(audits())
+
+
+def _measured(run: Audited) -> list[str]:
+    return sorted(json.dumps(entry, sort_keys=True) for entry in run.entries)
