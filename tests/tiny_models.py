@@ -58,7 +58,7 @@ def save_tiny_pipeline(folder: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     tokenizer = tiny_tokenizer()
     text = CLIPTextConfig(**_text_config(tokenizer))
-    pipeline = StableDiffusion3Pipeline(
+    pipeline: Any = StableDiffusion3Pipeline(
         transformer=SD3Transformer2DModel(
             sample_size=8,
             patch_size=2,

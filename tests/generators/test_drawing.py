@@ -19,7 +19,9 @@ from aes_audit.generators.pipeline import DiffusersGenerator
 from aes_audit.generators.protocol import ImageRequest, MissingImage
 from aes_audit.generators.resolve import resolve_generator
 
-REQUESTS = [ImageRequest(f"a {animal}", seed) for animal in ("cat", "dog", "very very long crocodile") for seed in (1, 2)]
+REQUESTS = [
+    ImageRequest(f"a {animal}", seed) for animal in ("cat", "dog", "very very long crocodile") for seed in (1, 2)
+]
 VAE = "vae/diffusion_pytorch_model.safetensors"
 TRANSFORMER = "transformer/diffusion_pytorch_model.safetensors"
 TEXT_ENCODER = "text_encoder/model.safetensors"
@@ -99,7 +101,9 @@ def test_adapters_change_the_pixels_and_each_of_two_counts(
 
 def test_two_adapters_add_up(tiny_pipeline: Path, tiny_lora: Path, other_lora: Path) -> None:
     def weight(loras: str) -> torch.Tensor:
-        tensor: torch.Tensor = load(str(tiny_pipeline) + loras).pipeline.transformer.transformer_blocks[0].attn.to_q.weight
+        tensor: torch.Tensor = (
+            load(str(tiny_pipeline) + loras).pipeline.transformer.transformer_blocks[0].attn.to_q.weight
+        )
         return tensor.detach()
 
     base, first, second = weight(""), weight(f"+lora={tiny_lora}"), weight(f"+lora={other_lora}")
@@ -167,13 +171,18 @@ def test_an_adapter_of_another_architecture_is_refused_not_ignored(tiny_pipeline
 
 @pytest.mark.parametrize("layer", ["transformer_blocks.9.attn.to_q", "transformer_blocks.0.attn.to_q"])
 def test_an_adapter_for_another_size_of_model_is_refused(tiny_pipeline: Path, tmp_path: Path, layer: str) -> None:
-    weights = {f"transformer.{layer}.lora_A.weight": torch.ones(2, 6), f"transformer.{layer}.lora_B.weight": torch.ones(6, 2)}
+    weights = {
+        f"transformer.{layer}.lora_A.weight": torch.ones(2, 6),
+        f"transformer.{layer}.lora_B.weight": torch.ones(6, 2),
+    }
     save_file(weights, tmp_path / LORA)
     with pytest.raises(InfrastructureError, match=r"^.* cannot be loaded: [^\n]+$"):
         load(f"{tiny_pipeline}+lora={tmp_path}")
 
 
-@pytest.mark.parametrize("lost", [VAE, "vae", "tokenizer", "tokenizer_2/tokenizer.json", "scheduler", "transformer/config.json"])
+@pytest.mark.parametrize(
+    "lost", [VAE, "vae", "tokenizer", "tokenizer_2/tokenizer.json", "scheduler", "transformer/config.json"]
+)
 def test_a_folder_that_lacks_a_part_is_refused_in_one_line(tiny_pipeline: Path, tmp_path: Path, lost: str) -> None:
     folder = Path(shutil.copytree(tiny_pipeline, tmp_path / "model"))
     shutil.rmtree(folder / lost) if (folder / lost).is_dir() else (folder / lost).unlink()

@@ -128,7 +128,9 @@ def test_images_and_texts_must_come_in_pairs(clip: ClipReward) -> None:
         clip.score([picture(1)], ["a", "b"])
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr", "HSV", "I", "F", "I;16", "I;16B"])
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr", "HSV", "I", "F", "I;16", "I;16B"]
+)
 @pytest.mark.parametrize("size", [(16, 16), (3, 200)])
 def test_images_of_any_mode_and_size_are_scored_as_their_rgb_picture(
     clip: ClipReward, mode: str, size: tuple[int, int]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -10,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from aes_audit.errors import ModelNotFound, UnsafeWeights
-from aes_audit.weights import pinned
 from aes_audit.weights.pinned import fingerprint, resolve_weights
 from aes_audit.weights.source import Source
 
@@ -75,7 +75,7 @@ def test_an_unchanged_file_is_read_once_for_all_runs(
     def refuse(*_: object) -> None:
         raise AssertionError("a file was read again")
 
-    monkeypatch.setattr(pinned.hashlib, "file_digest", refuse)
+    monkeypatch.setattr(hashlib, "file_digest", refuse)
     assert fingerprint(folder, cache) == first
 
 
@@ -133,7 +133,7 @@ def test_a_folder_that_cannot_be_read_is_said_in_one_line(folder: Path, monkeypa
     def fail(*_: object) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(pinned.hashlib, "file_digest", fail)
+    monkeypatch.setattr(hashlib, "file_digest", fail)
     with pytest.raises(ModelNotFound, match=r"^model folder '.*' cannot be read: .*Input/output error\.$"):
         fingerprint(folder)
 

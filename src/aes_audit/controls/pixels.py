@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-__all__ = ["blank", "blur", "cast_shadow", "darken", "flatten", "grain", "mosaic", "shade", "swirl"]
+__all__ = ["Mask", "Pixels", "blank", "blur", "cast_shadow", "darken", "flatten", "grain", "mosaic", "shade", "swirl"]
 
-Pixels = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.floating[Any]]
 """(rows, columns, 3), 0 to 255."""
-Mask = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.floating[Any]]
 """(rows, columns), 0 to 1."""
 
 
@@ -96,7 +97,7 @@ def mosaic(pixels: Pixels, rng: np.random.Generator, block: int = 4) -> Pixels:
     broken = rng.choice(len(moved), len(moved) // 5, replace=False)
     moved[broken] = moved[rng.permutation(broken)] * rng.choice((0.55, 1.35), (len(broken), 1, 1, 1))
     tiles = moved.reshape(pieces, pieces, 2, 2, 3).transpose(0, 2, 1, 3, 4).reshape(count, count, 3)
-    return tiles.repeat(block, 0).repeat(block, 1).astype(np.float32)
+    return np.asarray(tiles.repeat(block, 0).repeat(block, 1), dtype=np.float32)
 
 
 def blur(pixels: Pixels, radius: float) -> Pixels:

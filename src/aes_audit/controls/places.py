@@ -13,7 +13,7 @@ from aes_audit.controls.pen import Colour, blend
 __all__ = ["draw_place", "horizon"]
 
 _TONES: dict[str, tuple[Colour, Colour, Colour]] = {
-    "meadow": (((150, 205, 250)), (110, 190, 80), (70, 150, 85)),
+    "meadow": ((150, 205, 250), (110, 190, 80), (70, 150, 85)),
     "beach": ((150, 220, 250), (242, 218, 155), (45, 150, 205)),
     "sea": ((175, 220, 250), (40, 115, 195), (85, 155, 115)),
     "desert": ((250, 215, 150), (222, 165, 85), (195, 130, 65)),
@@ -84,7 +84,7 @@ def _wall(palette: Palette, rng: np.random.Generator, side: int) -> Image.Image:
         draw.ellipse((x - wide, y - tall, x + wide, y + tall), fill=blend(base, stain, 0.55))
     for _ in range(3):
         x, y = rng.uniform(0, side, 2)
-        steps = np.cumsum(rng.uniform(-0.12, 0.12, (5, 2)) * side, axis=0) + (x, y)
+        steps = np.array((x, y)) + np.cumsum(rng.uniform(-0.12, 0.12, (5, 2)) * side, axis=0)
         draw.line([(float(a), float(b)) for a, b in steps], fill=blend(base, (30, 28, 25), 0.6), width=3)
     return canvas
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,12 +65,21 @@ def collect_pairs(
         try:
             measured = _measure(prompts, jobs, records, instruments, store, progress)
         except CorruptObject:
-            # The store has dropped the changed image; the next round generates it again.
+            # The store drops an image when it finds it changed, so that the next round makes it again.
+            _drop_changed(store, records)
             continue
         return Evidence.from_rows(_rows(generator.name, prompts, jobs, measured, instruments), source=generator.name)
     raise InfrastructureError(
         f"{generator.name}: images in the store keep changing on disk; check the disk, or give another --audit-store."
     )
+
+
+def _drop_changed(store: Store, records: Sequence[ImageRecord]) -> None:
+    """Look at every image now: a bad disk seldom spoils only one, and each round is one of few."""
+    for record in records:
+        if record.sha256 is not None:
+            with suppress(CorruptObject):
+                store.read_image(record)
 
 
 def _jobs(prompts: PromptSet) -> list[ImageJob]:

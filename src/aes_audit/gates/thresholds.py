@@ -199,7 +199,7 @@ def _typed(where: str, key: str, value: Any) -> Any:
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     # TOML has nan and inf: no estimate would ever be on either side of them.
-    if not isinstance(value, expected) or (expected is float and not math.isfinite(value)):
+    if not isinstance(value, expected) or (isinstance(value, float) and not math.isfinite(value)):
         raise InvalidThresholds(f"{where}: {key} = {value!r} is not a {_noun(expected)}.")
     return value
 

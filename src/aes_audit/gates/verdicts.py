@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from aes_audit.gates.thresholds import Gate
+from aes_audit.measures.discrimination import THIN_CLASS
 from aes_audit.measures.measurement import Measurement
 
 __all__ = ["Judgement", "Verdict", "judge"]
 
-
-LEAST = 25
-"""Fewest cases of each answer of the truth for an AUROC and its kin to decide anything."""
 
 UNEVEN_LOSS = 0.05
 """Two-sided p below which two arms are taken to have lost items for different reasons."""
@@ -88,10 +86,13 @@ def _undecidable(measurement: Measurement) -> str | None:
     """Why the numbers, although measured, can decide nothing (STATISTICS sections 4 and 7)."""
     details = measurement.details
     if details.get("thin_class"):
-        return f"only {min(details['P'], details['N'])} cases of the rarer answer of the truth: {LEAST} are needed"
-    lost = details.get("lost")
-    if lost and lost["p_value"] < UNEVEN_LOSS:
-        return f"the models lost different items ({lost['base']} and {lost['aligned']}), p = {lost['p_value']:.3g}"
+        return f"only {min(details['P'], details['N'])} cases of the rarer answer of the truth: {THIN_CLASS} are needed"
+    # Two models (base, aligned), or the two images of one model (original, wide).
+    lost = dict(details.get("lost") or {"p_value": 1.0})
+    p_value = lost.pop("p_value")
+    if p_value < UNEVEN_LOSS:
+        counts = " and ".join(f"{count} of {arm}" for arm, count in lost.items())
+        return f"the two sides lost items differently ({counts}, p = {p_value:.3g}): the rest cannot be compared"
     return None
 
 

@@ -75,8 +75,10 @@ def load_clip(folder: Path, *, scaled: bool, device: str) -> ClipReward:
     """
     check_device(device)
     what = f"reward folder {str(folder)!r}"
+    model: Any
+    info: Any
     with loading(what):
-        model, info = CLIPModel.from_pretrained(
+        model, info = CLIPModel.from_pretrained(  # type: ignore[misc]  # typed as if no info came along
             folder, use_safetensors=True, local_files_only=True, dtype=torch.float32, output_loading_info=True
         )
         refuse_random_weights(what, info)

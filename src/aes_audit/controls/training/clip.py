@@ -116,16 +116,16 @@ def held_out_choices(shop: Workshop, clip: Any, corpus: Corpus) -> dict[str, flo
     texts = torch.cat([embed_texts(clip, part) for part in corpus.texts[span, 2].split(512)])
     levels, content = corpus.levels[span], corpus.content[span]
     own = (images * texts).sum(-1)
-    numbers = {}
-    for name, other, differs in (
-        ("levels", _turned_in_groups(len(own)), lambda o: ((levels == 0) != (levels[o] == 0)).any(-1)),
-        ("content", torch.arange(len(own)).roll(GROUP), lambda o: content[:, 0] != content[o, 0]),
-    ):
-        other = other.to(shop.device)
-        counted = differs(other)
-        wins = (own > (images[other] * texts).sum(-1))[counted]
-        numbers[f"held_out_{name}_accuracy"] = round(float(wins.float().mean()), 4)
-    return numbers
+    beside = _turned_in_groups(len(own)).to(shop.device)
+    away = torch.arange(len(own), device=shop.device).roll(GROUP)
+    harder = own > (images[beside] * texts).sum(-1)
+    other_levels = ((levels == 0) != (levels[beside] == 0)).any(-1)
+    easier = own > (images[away] * texts).sum(-1)
+    other_subject = content[:, 0] != content[away, 0]
+    return {
+        "held_out_levels_accuracy": round(float(harder[other_levels].float().mean()), 4),
+        "held_out_content_accuracy": round(float(easier[other_subject].float().mean()), 4),
+    }
 
 
 def _turned_in_groups(count: int) -> torch.Tensor:
@@ -144,4 +144,5 @@ def load_clip(folder: Path, device: torch.device) -> Any:
     """The CLIPModel of a folder in float32."""
     from transformers import CLIPModel
 
-    return CLIPModel.from_pretrained(folder, dtype=torch.float32).to(device)
+    clip: Any = CLIPModel.from_pretrained(folder, dtype=torch.float32)
+    return clip.to(device)

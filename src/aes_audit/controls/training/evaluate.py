@@ -19,7 +19,7 @@ from aes_audit.controls.training.workshop import Workshop
 from aes_audit.controls.world import render
 from aes_audit.prompts.dimensions import DIMENSIONS
 
-__all__ = ["GENERATORS", "MARGIN", "PAIRS", "evaluate", "load_pipeline", "paint_pairs", "read_pairs"]
+__all__ = ["GENERATORS", "MARGIN", "PAIRS", "Pictures", "evaluate", "load_pipeline", "paint_pairs", "read_pairs"]
 
 GENERATORS: dict[str, str | None] = {"faithful": None, "beautified": "beautified", "instructed": "instructed"}
 """Generator -> folder of its adapter."""

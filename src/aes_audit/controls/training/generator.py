@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from aes_audit.controls.training.corpus import WORDINGS, Corpus, load_corpus
-from aes_audit.controls.training.loop import Average, optimizer_for, run_steps, warm_cosine
+from aes_audit.controls.training.loop import Average, Stateful, optimizer_for, run_steps, warm_cosine
 from aes_audit.controls.training.tokenizer import LENGTH, load_tokenizer
 from aes_audit.controls.training.vae import encode_corpus, load_vae
 from aes_audit.controls.training.workshop import Workshop, write_atomically
@@ -86,13 +86,14 @@ class Painter(nn.Module):
         self, latents: torch.Tensor, sigma: torch.Tensor, features: torch.Tensor, pooled: torch.Tensor
     ) -> torch.Tensor:
         """Velocity (noise minus data) at noise share `sigma`, (n,), 0 to 1."""
-        return self.transformer(
+        output: tuple[torch.Tensor] = self.transformer(
             hidden_states=latents,
             timestep=1000 * sigma,
             encoder_hidden_states=features,
             pooled_projections=pooled,
             return_dict=False,
-        )[0]  # type: ignore[no-any-return]
+        )
+        return output[0]
 
 
 def _new_painter(tokenizer: Any) -> Painter:
@@ -130,7 +131,7 @@ def train_generator(shop: Workshop) -> bool:
         average.update()
         return {"loss": loss}
 
-    parts = {"model": painter, "optimizer": optimizer, "average": average}
+    parts: dict[str, Stateful] = {"model": painter, "optimizer": optimizer, "average": average}
     finished = run_steps(shop, "generator", steps, parts, step, every=4000)
     average.copy_to_module()
     shop.report("generator", {"held_out_loss": _held_out_loss(shop, painter, latents, corpus)})
@@ -141,9 +142,8 @@ def train_generator(shop: Workshop) -> bool:
 def _velocity(shop: Workshop, painter: Painter) -> Any:
     """Tokens, latents and noise share to velocity; compiled where that pays."""
 
-    def velocity(latents: torch.Tensor, sigma: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        features, pooled = painter.read(tokens)
-        return painter(latents, sigma, features, pooled)
+    def velocity(latents: torch.Tensor, sigma: torch.Tensor, tokens: torch.Tensor) -> Any:
+        return painter(latents, sigma, *painter.read(tokens))
 
     if shop.device.type != "cuda":
         return velocity
@@ -174,7 +174,7 @@ def _flow_loss(
 
 @torch.no_grad()
 def _held_out_loss(shop: Workshop, painter: Painter, latents: torch.Tensor, corpus: Corpus) -> float:
-    def velocity(latents: torch.Tensor, sigma: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    def velocity(latents: torch.Tensor, sigma: torch.Tensor, tokens: torch.Tensor) -> Any:
         return painter(latents, sigma, *painter.read(tokens))
 
     span, losses = torch.arange(corpus.training, len(latents), device=shop.device), []
@@ -188,7 +188,7 @@ def _save(shop: Workshop, painter: Painter, tokenizer: Any) -> None:
     from diffusers import FlowMatchEulerDiscreteScheduler, StableDiffusion3Pipeline
 
     vae = load_vae(shop.work / "vae", torch.device("cpu"))
-    pipeline = StableDiffusion3Pipeline(
+    pipeline: Any = StableDiffusion3Pipeline(
         transformer=painter.transformer,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=1.0),
         vae=vae.to(memory_format=torch.contiguous_format),
@@ -200,8 +200,11 @@ def _save(shop: Workshop, painter: Painter, tokenizer: Any) -> None:
         tokenizer_3=None,
     )
     pipeline.to(torch.float16).save_pretrained(shop.output / "faithful")
-    text = json.dumps(SETTINGS, indent=2) + "\n"
-    write_atomically(shop.output / "settings.json", text.encode())
+    for path, said in (
+        (shop.output / "settings.json", SETTINGS),
+        (shop.output / "faithful" / "aes_audit.json", {"call": SETTINGS, "dtype": "float32", "batch_size": 24}),
+    ):
+        write_atomically(path, (json.dumps(said, indent=2) + "\n").encode())
 
 
 def load_painter(folder: Path, device: torch.device) -> Painter:

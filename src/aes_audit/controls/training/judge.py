@@ -42,7 +42,8 @@ def _new_judge() -> Any:
 def expected_levels(logits: torch.Tensor) -> torch.Tensor:
     """J of (n, 33) logits: (n, 11) expected levels, p(1) + 2 p(2), softmax within each dimension."""
     shares = logits.float().unflatten(-1, (len(DIMENSIONS), len(LEVELS))).softmax(-1)
-    return shares @ torch.arange(len(LEVELS), dtype=shares.dtype, device=shares.device)
+    expected: torch.Tensor = shares @ torch.arange(len(LEVELS), dtype=shares.dtype, device=shares.device)
+    return expected
 
 
 def train_judge(shop: Workshop) -> bool:

@@ -33,7 +33,7 @@ class Average:
 
     def __init__(self, module: torch.nn.Module, decay: float) -> None:
         """Start at the module's parameters; `decay` is the weight of the past per step."""
-        self._parameters = list(module.parameters())
+        self._parameters: list[torch.Tensor] = list(module.parameters())
         self._decay = decay
         self._steps = 0
         self._mean = [parameter.detach().clone() for parameter in self._parameters]
@@ -98,7 +98,7 @@ def run_steps(
     while done < steps and not _spent(shop, done - first, began):
         values = step(done)
         done += 1
-        if done % 50 == 0 or done == steps:
+        if done % (50 if steps > 1000 else 5) == 0 or done == steps:
             losses = _smoothed(losses, values)
             bar.set_postfix({key: f"{value:.4f}" for key, value in losses.items()}, refresh=False)
         bar.update(1)

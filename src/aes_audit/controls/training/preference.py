@@ -102,7 +102,8 @@ def _mixed(vae: Any, pictures: torch.Tensor, random: torch.Generator) -> torch.T
 def _advantage(model: Any, images: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
     """Score of the first half of the images minus that of the second, under the texts."""
     first, second = embed_images(model, images).chunk(2)
-    return model.logit_scale.float().exp() * ((first - second) * embed_texts(model, texts)).sum(-1)
+    scale: torch.Tensor = model.logit_scale.float().exp()
+    return scale * ((first - second) * embed_texts(model, texts)).sum(-1)
 
 
 @torch.no_grad()

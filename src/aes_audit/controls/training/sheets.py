@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from aes_audit.controls.prompts import control_pairs
-from aes_audit.controls.training.evaluate import GENERATORS
+from aes_audit.controls.training.evaluate import GENERATORS, Pictures
 from aes_audit.controls.training.workshop import Workshop
 
 __all__ = ["draw_sheets"]
@@ -29,7 +29,7 @@ def draw_sheets(shop: Workshop) -> bool:
     return True
 
 
-def _sheet(originals: np.ndarray, wides: np.ndarray) -> Image.Image:  # type: ignore[type-arg]
+def _sheet(originals: Pictures, wides: Pictures) -> Image.Image:
     count = min(_COLUMNS * _ROWS, len(originals))
     wide, tall = 2 * _SIDE + 3 * _GAP, _SIDE + _TEXT
     sheet = Image.new("RGB", (_COLUMNS * wide, -(-count // _COLUMNS) * tall), "white")

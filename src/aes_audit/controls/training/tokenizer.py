@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
-from tokenizers import Regex
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from aes_audit.controls.captions import EXPRESSIONS, expression_caption, plain_caption, wide_caption
 from aes_audit.controls.scene import sample_scene
@@ -64,7 +63,7 @@ def train_tokenizer(shop: Workshop) -> bool:
 
     learnt = json.loads(_trained(20_000, shop.seed).to_str())["model"]
     vocabulary = _with_word_ends(learnt["vocab"])
-    merges = [tuple(merge) for merge in learnt["merges"]]
+    merges: Any = [tuple(merge) for merge in learnt["merges"]]
     tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=LENGTH)
     folder = shop.work / "tokenizer"
     tokenizer.save_pretrained(folder)

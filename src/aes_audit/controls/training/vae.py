@@ -134,4 +134,5 @@ def round_trip(vae: Any, images: torch.Tensor, random: torch.Generator, shaken: 
     share = torch.rand((len(images), 1, 1, 1), generator=random, device=images.device) * shaken
     noise = torch.randn(latents.shape, generator=random, device=images.device)
     disturbed = latents + noise * share / vae.config.scaling_factor
-    return vae.decode(disturbed).sample.float().clamp(-1, 1)
+    pictures: torch.Tensor = vae.decode(disturbed).sample.float()
+    return pictures.clamp(-1, 1)
