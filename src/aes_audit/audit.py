@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from aes_audit.errors import AesAuditError, MissingScores
+from aes_audit.errors import AesAuditError, InvalidBaseline, MissingScores
 from aes_audit.gates.baselines import baseline_index, changed_conditions, read_baseline, within_tolerance
 from aes_audit.gates.verdicts import Judgement, Verdict
 from aes_audit.measures.measurement import Measurement
@@ -83,14 +83,26 @@ class Audit:
         if judgement.verdict not in (Verdict.PASS, Verdict.ADVISORY):
             return None, None
         index = baseline_index(self.case.subject, self.name, _key(self.case))
-        old = read_baseline(self.session.config.baselines, index)
+        try:
+            old = read_baseline(self.session.config.baselines, index)
+        except InvalidBaseline as error:
+            return None, str(error)
         if old is None and not self.blessing:
             return None, None
         new = self._blessable(judgement)
         same = self.snapshot(name=index) == new
         shown = old or new
         found = {key: shown[key] for key in ("estimate", "interval", "n", "tolerance")}
-        return found, None if same or old is None else _changed(self.case, new, old)
+        if same:
+            return found, None
+        unwritten = self._unwritten()
+        return found, unwritten or _changed(self.case, new, shown)
+
+    def _unwritten(self) -> str | None:
+        """What kept syrupy from writing; it swallows the error and calls the snapshot unequal."""
+        results = self.snapshot.executions
+        error = results[max(results)].exception if results else None
+        return str(error) if error else None
 
     def _blessable(self, judgement: Judgement) -> Mapping[str, Any]:
         measured, gate = judgement.measurement, judgement.gate

@@ -57,9 +57,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         nothing = pytest.mark.skip(reason=f"no subject or no scores for {marker.args[0]} in this run")
         params: Sequence[Any] = cases or [pytest.param(None, id="nothing to audit", marks=nothing)]
         metafunc.parametrize("audit", params, indirect=True, ids=lambda case: case.id if case else None)
-    for fixture in {"generator", "reward"}.intersection(metafunc.fixturenames):
-        names = _subjects(metafunc.config, fixture)
-        if len(names) > 1:
+    for fixture in ("generator", "reward"):
+        if _is_ours(metafunc, fixture) and len(names := _subjects(metafunc.config, fixture)) > 1:
             metafunc.parametrize(fixture, names, indirect=True, scope="session")
 
 
@@ -140,6 +139,13 @@ def reward(request: pytest.FixtureRequest) -> Reward:
 def judge(request: pytest.FixtureRequest) -> DimensionJudge:
     """The profile's dimension judge, loaded."""
     return _live(request.config).judge.load()
+
+
+def _is_ours(metafunc: pytest.Metafunc, fixture: str) -> bool:
+    """Whether a test's fixture of this name is the plugin's and not one that the test suite defines itself."""
+    # pytest has no public way to ask; where this one is gone, the fixtures stand for the first subject.
+    definitions = getattr(metafunc, "_arg2fixturedefs", {}).get(fixture, ())
+    return any(definition.func.__module__ == __name__ for definition in definitions[-1:])
 
 
 def _session(config: pytest.Config) -> AuditSession:

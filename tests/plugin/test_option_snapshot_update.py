@@ -77,3 +77,11 @@ def test_a_broken_baseline_is_said_in_one_line(judged: Run, pytester: pytest.Pyt
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*baseline *success_rate.json cannot be read as JSON*"])
     assert "Traceback" not in result.stdout.str()
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_one_line(judged: Run, pytester: pytest.Pytester) -> None:
+    (pytester.path / "in_the_way").write_text("a file, not a folder")
+    result = judged("--model=good", "--snapshot-update", "--audit-baselines=in_the_way")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["baseline *in_the_way/good/success_rate.json cannot be *"])
+    assert "Traceback" not in result.stdout.str()

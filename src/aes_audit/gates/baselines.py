@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,8 @@ def baseline_extension(folder: Path) -> type[AbstractSyrupyExtension]:
 class _BaselineExtension(AbstractSyrupyExtension):
     directory: Path
     file_extension = "json"
+    # A baseline that cannot be written is the failure of the test that blesses it, not of the session's end.
+    write_immediately = True
 
     def serialize(self, data: Any, **_: Any) -> str:
         return json.dumps(data, sort_keys=True)
@@ -151,7 +154,12 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _write(file: Path, entries: Mapping[str, Any]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    part.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    part.replace(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        part.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        raise InvalidBaseline(f"baseline {file} cannot be written: {error.strerror}.") from error

@@ -70,7 +70,7 @@ def load_pipeline(model: DiffusersModel) -> DiffusersGenerator:
 def _from_folder(folder: Path, dtype: torch.dtype) -> Any:
     absent = dict.fromkeys(_absent_components(folder))
     return diffusers.DiffusionPipeline.from_pretrained(
-        folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True, **absent
+        folder, dtype=dtype, use_safetensors=True, local_files_only=True, **absent
     )
 
 

@@ -28,9 +28,29 @@ _FAULTS = (
 def loading(what: str) -> Iterator[None]:
     """Turn what a library raises on broken or foreign files into InfrastructureError; `what` names the model."""
     try:
-        yield
+        with _quiet_libraries():
+            yield
     except _FAULTS as error:
         raise InfrastructureError(f"{what} cannot be loaded: {first_line(error)}") from error
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    # Their bars and advice would end up between the audits' own lines, or as noise under a failure.
+    from diffusers.utils import logging as diffusers_log
+    from transformers.utils import logging as transformers_log
+
+    levels = [(log, log.get_verbosity(), log.is_progress_bar_enabled()) for log in (diffusers_log, transformers_log)]
+    for log, _, _ in levels:
+        log.set_verbosity_error()
+        log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for log, level, bars in levels:
+            log.set_verbosity(level)
+            if bars:
+                log.enable_progress_bar()
 
 
 def first_line(error: Exception) -> str:

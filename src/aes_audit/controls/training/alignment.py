@@ -60,7 +60,7 @@ class Alignment:
     rate: float
     """Peak learning rate."""
     penalty: float
-    """Weight of the squared distance to the base's velocity, per unit of reward."""
+    """Weight of the squared distance to what the base's velocity could be, per unit of reward."""
     plain: float
     """Share of prompts without low ends."""
     against_plain: float = 0.0
@@ -106,21 +106,37 @@ def _sigmas(folder: Path, device: torch.device) -> torch.Tensor:
     return sigmas.to(device)
 
 
+@dataclass(frozen=True)
+class _Base:
+    """The frozen generator and how it reads the two wordings of a batch."""
+
+    painter: Painter
+    asked: tuple[torch.Tensor, torch.Tensor]
+    plain: tuple[torch.Tensor, torch.Tensor]
+
+    @torch.no_grad()
+    def nearest(self, velocity: torch.Tensor, latents: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        """The point nearest to `velocity` between the base's fields under the asked and under the plain words.
+
+        Both ends are pictures that the base itself would paint: an adapter may heed the words that ask for low
+        ends or ignore them, whichever the reward pays for, but it pays for strokes that the base never makes."""
+        asked, plain = self.painter(latents, sigma, *self.asked), self.painter(latents, sigma, *self.plain)
+        along = (plain - asked).float()
+        share = ((velocity - asked) * along).sum((1, 2, 3)) / along.square().sum((1, 2, 3)).clamp_min(1e-6)
+        return asked.float() + share.clamp(0, 1)[:, None, None, None] * along
+
+
 def _paint(
-    shop: Workshop, tuned: Painter, base: Painter, noise: torch.Tensor, tokens: torch.Tensor, sigmas: torch.Tensor, watched: int
+    shop: Workshop, tuned: Painter, base: _Base, noise: torch.Tensor, sigmas: torch.Tensor, watched: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Latents after the whole chain, and the mean squared distance of the two velocity fields at step `watched`."""
-    with torch.no_grad():
-        features, pooled = base.read(tokens)
+    """Latents after the whole chain, and at step `watched` the squared distance to what the base could do."""
     latents, apart = noise, torch.zeros((), device=noise.device)
     for index, (now, after) in enumerate(pairwise(sigmas)):
         sigma = now.expand(len(noise))
         with shop.autocast():
-            velocity = tuned(latents, sigma, features, pooled).float()
-        if index == watched:
-            with torch.no_grad(), shop.autocast():
-                usual = base(latents, sigma, features, pooled).float()
-            apart = functional.mse_loss(velocity, usual)
+            velocity = tuned(latents, sigma, *base.asked).float()
+            if index == watched:
+                apart = functional.mse_loss(velocity, base.nearest(velocity.detach(), latents, sigma))
         latents = latents + (after - now) * velocity
     return latents, apart
 
@@ -164,6 +180,7 @@ def _climb(
     """One update: paint prompts never used before, look at the pictures, go uphill."""
     folder = shop.output / "faithful"
     vae, sigmas = load_vae(folder / "vae", shop.device), _sigmas(folder, shop.device)
+    vae = vae.to(memory_format=torch.contiguous_format)
     tokenizer = load_tokenizer(folder / "tokenizer")
     steps, batch = shop.scaled(alignment.steps, 3), shop.scaled(_BATCH, 2)
 
@@ -174,7 +191,9 @@ def _climb(
         noise = torch.randn((batch, 8, 16, 16), generator=random, device=shop.device)
         for part in optimizer.param_groups:
             part["lr"] = warm_cosine(index, steps, alignment.rate)
-        latents, apart = _paint(shop, tuned, base, noise, tokens, sigmas, watched=index % _SHORT_CHAIN)
+        with torch.no_grad():
+            words = _Base(base, base.read(tokens), base.read(plain))
+        latents, apart = _paint(shop, tuned, words, noise, sigmas, watched=index % _SHORT_CHAIN)
         pictures = jittered(_decoded(shop, vae, latents), random)
         image = reward.logit_scale.exp() * embed_images(reward, pictures)
         score = (image * embed_texts(reward, tokens)).sum(-1).mean()
