@@ -17,6 +17,7 @@ __all__ = ["OPTION_FLAGS", "AuditConfig", "add_options", "read_config"]
 
 ENGINES = ("local",)
 POLICIES = ("fail", "warn", "skip")
+EARLY_STOPS = ("curtail", "anytime", "off")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -44,6 +45,8 @@ class AuditConfig:
     """Root of the content-addressed store."""
     inconclusive: str
     """Policy for verdicts that could be either: fail, warn or skip."""
+    early_stop: str
+    """Whether images are made after their verdicts are settled: curtail, anytime or off."""
     thresholds: Path
     """The thresholds file."""
     baselines: Path
@@ -122,6 +125,14 @@ _OPTIONS = (
         "what an inconclusive verdict does to the build: " + ", ".join(POLICIES),
         _choice(*POLICIES),
     ),
+    _Option(
+        "--audit-early-stop",
+        "RULE",
+        "curtail",
+        "stop making images once verdicts are settled: curtail (the full run's verdict), anytime (sooner, at the same "
+        "error level), off",
+        _choice(*EARLY_STOPS),
+    ),
     _Option("--audit-thresholds", "FILE", "audits/thresholds.toml", "profiles and gates"),
     _Option("--audit-baselines", "DIR", "baselines", "blessed measurements of earlier releases"),
     _Option("--audit-device", "NAME", "auto", "where models run: " + ", ".join(DEVICES), _choice(*DEVICES)),
@@ -173,6 +184,7 @@ def read_config(config: pytest.Config) -> AuditConfig:
         json_path=path("audit_json") if value["audit_json"] else None,
         store=path("audit_store"),
         inconclusive=value["audit_inconclusive"],
+        early_stop=value["audit_early_stop"],
         thresholds=_thresholds(config, path("audit_thresholds")),
         baselines=path("audit_baselines"),
         device=value["audit_device"],

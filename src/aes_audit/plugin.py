@@ -82,6 +82,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return LoadGroupScheduling(config, log)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Remember which cases were selected."""
+    session.config.stash[RUN].select(session.items)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the results file, also when audits failed."""
     if not session.config.stash[RUN].finish():

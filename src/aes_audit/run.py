@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +15,9 @@ import pytest
 from aes_audit.errors import UsageError
 from aes_audit.evidence.progress import Progress
 from aes_audit.options import AuditConfig, read_config
+from aes_audit.planning import Case
 from aes_audit.report.results import Entry, prepare_results, run_provenance, write_results
-from aes_audit.report.table import verdict_table
+from aes_audit.report.table import images_saved, verdict_table
 
 if TYPE_CHECKING:
     from aes_audit.session import AuditSession
@@ -66,6 +67,14 @@ class AuditRun:
         if report.when == "call":
             self.entries += [json.loads(str(value)) for name, value in report.user_properties if name == PROPERTY]
 
+    def select(self, items: Sequence[pytest.Item]) -> None:
+        """Tell the session which cases will be checked: images that none of them needs are not made."""
+        if not self.opened:
+            return
+        whole = any("evidence" in getattr(item, "fixturenames", ()) for item in items)
+        params = [item.callspec.params.get("audit") for item in items if hasattr(item, "callspec")]
+        self.session.select(None if whole else [case for case in params if isinstance(case, Case)])
+
     def header(self) -> list[str]:
         """What is audited, where and with what."""
         return self.session.header() if self.opened else []
@@ -84,6 +93,7 @@ class AuditRun:
     def summary(self) -> Iterator[str]:
         """The verdict table and where the results went."""
         yield from verdict_table(self.entries)
+        yield from images_saved(self.entries)
         if self._complaint:
             yield f"ERROR: {self._complaint}"
         elif self.config.json_path and self.opened:

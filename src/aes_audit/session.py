@@ -24,11 +24,17 @@ if TYPE_CHECKING:
     from aes_audit.evidence.progress import Progress
     from aes_audit.evidence.store import Store
     from aes_audit.evidence.table import Evidence
+    from aes_audit.gates.curtailment import Settled
     from aes_audit.gates.verdicts import Judgement
     from aes_audit.judges.protocol import PreferenceJudge
     from aes_audit.measures.measurement import Measurement
+    from aes_audit.stopping import EarlyStop
 
 __all__ = ["AuditSession", "LiveSession", "RecordedSession", "open_session"]
+
+
+ORDER_SEED = 0
+"""Seed of the order in which pairs are collected; part of every result's provenance."""
 
 
 def open_session(config: AuditConfig, progress: Progress) -> AuditSession:
@@ -70,6 +76,10 @@ class AuditSession(ABC):
         """The evidence of these generators."""
 
     @abstractmethod
+    def select(self, cases: Sequence[Case] | None) -> None:
+        """Learn which cases will be checked; None when a test reads the whole evidence."""
+
+    @abstractmethod
     def expected(self, case: Case) -> frozenset[str] | None:
         """The items that were planned, or None when the evidence itself says which there are."""
 
@@ -87,7 +97,11 @@ class AuditSession(ABC):
         from aes_audit.measures.registry import METRICS
 
         measurement, p_adjusted = self._in_family(case)
-        return judge(measurement, case.gate, METRICS[case.metric].bad, p_adjusted)
+        return judge(measurement, self.gate(case), METRICS[case.metric].bad, p_adjusted)
+
+    def gate(self, case: Case) -> Gate | None:
+        """The gate that the complete evidence of a case is held against."""
+        return case.gate
 
     def measurement(self, case: Case) -> Measurement:
         """Measure a case, once."""
@@ -114,7 +128,7 @@ class AuditSession(ABC):
         from aes_audit.measures.registry import measure
 
         models = [*case.models, *([case.base_model] if case.base_model else [])]
-        gate = case.gate
+        gate = self.gate(case)
         return measure(
             case.metric,
             self.evidence(models),
@@ -136,10 +150,16 @@ class LiveSession(AuditSession):
         super().__init__(config, thresholds, profile)
         self.progress = progress
         self._collected: dict[str, Evidence] = {}
+        self._settled: dict[Case, Settled] = {}
+        self._selected: tuple[Case, ...] | None = None
         _ = (self.prompts, self.generators, self.rewards, self.judge, self.cases)
         for gate in self._gates:
             refuse_unreachable(thresholds.path, gate, len(self.prompts.pairs))
         self.store.check_writable()
+
+    def select(self, cases: Sequence[Case] | None) -> None:
+        """Learn which cases will be checked, and so which images nobody needs."""
+        self._selected = None if cases is None else tuple(cases)
 
     @cached_property
     def device(self) -> str:
@@ -203,17 +223,67 @@ class LiveSession(AuditSession):
 
     def evidence(self, models: Sequence[str]) -> Evidence:
         """The evidence of these generators, collected where it is not in the store yet."""
-        from aes_audit.evidence.collecting import collect_pairs
         from aes_audit.evidence.table import Evidence
 
         for name in models:
             if name not in self._collected:
-                generator = self.generators[name]
-                self._collected[name] = collect_pairs(
-                    generator, self.prompts, self.instruments, self.store, self.progress
-                )
+                self._collected[name] = self._collect(name)
         wanted = [self._collected[name] for name in dict.fromkeys(models)]
         return wanted[0] if len(wanted) == 1 else Evidence.concat(wanted)
+
+    def _collect(self, name: str) -> Evidence:
+        from aes_audit.evidence.collecting import collect_pairs
+
+        rule = self._early_stop(name)
+        found = collect_pairs(self.generators[name], self._plan, self.instruments, self.store, self.progress, rule)
+        if rule:
+            self._settled.update(rule.settled)
+        return found
+
+    @cached_property
+    def _plan(self) -> PromptSet:
+        """The pairs in the order in which they are collected: shuffled once, so that any beginning is a fair sample."""
+        from aes_audit.gates.curtailment import order
+
+        by_id = {pair.id: pair for pair in self.prompts.pairs}
+        return replace(self.prompts, pairs=tuple(by_id[item] for item in order(tuple(by_id), ORDER_SEED)))
+
+    def _early_stop(self, name: str) -> EarlyStop | None:
+        """The rule for one generator, from the cases that were selected; None when every pair is needed."""
+        if self.config.early_stop == "off" or self._selected is None:
+            return None
+        from aes_audit.stopping import early_stop, outcomes_of
+
+        reading = [case for case in self._selected if name in case.models]
+        items = [pair.id for pair in self._plan.pairs]
+        scorers = [case.scorer for case in reading if case.scorer.startswith("preference/")]
+        bases = {case.base_model for case in reading if case.base_model}
+        return early_stop(
+            name,
+            self._selected,
+            planned=len(items),
+            base={base: outcomes_of(self.evidence([base]), base, scorers, items) for base in bases},
+            families={case: sum(_same_family(case, other) for other in self.cases) for case in reading if case.gate},
+            anytime=self.config.early_stop == "anytime",
+        )
+
+    def judgement(self, case: Case) -> Judgement:
+        """As always; a case that was settled early reports bounds and where it stopped instead of an estimate."""
+        settled = self._settled_early(case)
+        return settled.judgement(self.measurement(case)) if settled else super().judgement(case)
+
+    def gate(self, case: Case) -> Gate | None:
+        """With anytime stopping, part of the level has been spent on the way; the rest is left for the end."""
+        if case.gate is None or self.config.early_stop != "anytime":
+            return case.gate
+        from aes_audit.gates.curtailment import final_gate
+
+        return final_gate(case.gate)
+
+    def _settled_early(self, case: Case) -> Settled | None:
+        _ = self.evidence(case.models)
+        settled = self._settled.get(case)
+        return settled if settled and (settled.stopped or settled.rule == "anytime") else None
 
     @cached_property
     def instruments(self) -> Instruments:
@@ -223,7 +293,9 @@ class LiveSession(AuditSession):
         return Instruments(tuple(self.rewards.values()), self.judge, self.preferences)
 
     def expected(self, case: Case) -> frozenset[str]:
-        """The ids of the planned prompt pairs."""
+        """The ids of the planned prompt pairs; of a generator that was stopped early, those it got to."""
+        if case in self._settled:
+            return frozenset(self._collected[case.models[0]].items(case.models[0], "pairs"))
         return frozenset(pair.id for pair in self.prompts.pairs)
 
     def header(self) -> list[str]:
@@ -261,6 +333,8 @@ class LiveSession(AuditSession):
                 "digest": self.prompts.digest,
             },
             "device": self.device,
+            "order_seed": ORDER_SEED,
+            "early_stop": self.config.early_stop,
             "models": {
                 name: {"revision": model.revision, "identity": dict(model.identity)} for name, model in pinned.items()
             },
@@ -289,6 +363,9 @@ class RecordedSession(AuditSession):
     def evidence(self, models: Sequence[str]) -> Evidence:
         """The whole table, whatever is asked for: nothing has to be collected."""
         return self.table
+
+    def select(self, cases: Sequence[Case] | None) -> None:
+        """Nothing follows from it: recorded evidence is complete, and nothing is curtailed."""
 
     def expected(self, case: Case) -> None:
         """Nothing was planned here: the table's items are all there is to expect."""

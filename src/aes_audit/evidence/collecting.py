@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cache
+from math import lcm
+from typing import Any, TypeVar
 
 from aes_audit.errors import InfrastructureError
+from aes_audit.evidence.batches import fixed_batches
 from aes_audit.evidence.generating import ImageJob, generate_images
 from aes_audit.evidence.keys import item_seed
 from aes_audit.evidence.progress import Progress
-from aes_audit.evidence.scoring import Question, judge_scorer, reward_scorer, score_images
+from aes_audit.evidence.scoring import BATCH, Question, Scorer, judge_scorer, reward_scorer, score_images
 from aes_audit.evidence.store import CorruptObject, ImageRecord, Store
 from aes_audit.evidence.table import Evidence
-from aes_audit.generators.protocol import ImageRequest, ResolvedGenerator
+from aes_audit.generators.protocol import Generator, ImageRequest, ResolvedGenerator
 from aes_audit.judges.protocol import PairScores, PreferenceJudge, ResolvedJudge
 from aes_audit.prompts.dimensions import DIMENSIONS
 from aes_audit.prompts.pairs import PromptPair, PromptSet
 from aes_audit.rewards.protocol import ResolvedReward
 
-__all__ = ["Instruments", "collect_pairs"]
+__all__ = ["Instruments", "Stop", "collect_pairs"]
+
+Stop = Callable[[Mapping[str, list[bool | None]]], bool]
+"""Told, per preference judge, which pairs succeeded so far; says whether that is enough."""
 
 IMAGES = ("original", "wide")
 ATTEMPTS = 3
@@ -51,26 +57,92 @@ class _Measured:
 
 
 def collect_pairs(
-    generator: ResolvedGenerator, prompts: PromptSet, instruments: Instruments, store: Store, progress: Progress
+    generator: ResolvedGenerator,
+    prompts: PromptSet,
+    instruments: Instruments,
+    store: Store,
+    progress: Progress,
+    stop: Stop | None = None,
 ) -> Evidence:
     """The `pairs` evidence of one generator; touches a model only for what the store does not hold.
 
     I_o and I_a share the seed and every setting (rules R4 and R6). An image that cannot be made, or whose
-    bytes changed on disk more than ATTEMPTS times, never becomes a score.
+    bytes changed on disk more than ATTEMPTS times, never becomes a score. With `stop`, pairs are collected in
+    rounds until it says that no more are needed; the pairs collected are those of the full run, pixel by pixel.
     Raises InfrastructureError or StoreUnusable.
     """
-    jobs = _jobs(prompts)
+    bench = _Bench.of(generator, instruments, keep=stop is not None)
+    if stop is None:
+        return Evidence.from_rows(_collected(bench, prompts, store, progress), source=generator.name)
+    rows: list[Mapping[str, Any]] = []
+    with progress.bar(f"{generator.name}: pairs", done=0, total=len(prompts.pairs), unit="pair") as tick:
+        for pairs in fixed_batches(prompts.pairs, bench.pairs_per_round):
+            rows += _collected(bench, replace(prompts, pairs=tuple(pairs)), store, Progress())
+            tick(len(pairs))
+            if stop(_successes(rows, instruments)):
+                break
+    return Evidence.from_rows(rows, source=generator.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """A generator and its instruments, ready to be loaded when something is missing."""
+
+    generator: ResolvedGenerator
+    load: Callable[[], Generator]
+    instruments: Instruments
+    rewards: Mapping[str, Scorer]
+    judge: Scorer | None
+
+    @classmethod
+    def of(cls, generator: ResolvedGenerator, instruments: Instruments, *, keep: bool) -> _Bench:
+        """With `keep`, what was loaded stays in memory, for rounds; otherwise one model is there at a time."""
+        kept = cache if keep else _as_it_is
+        scorers = {reward.name: reward_scorer(reward) for reward in instruments.rewards}
+        judge = judge_scorer(instruments.judge) if instruments.judge else None
+        return cls(
+            generator,
+            kept(generator.load),
+            instruments,
+            {name: replace(scorer, load=kept(scorer.load)) for name, scorer in scorers.items()},
+            replace(judge, load=kept(judge.load)) if judge else None,
+        )
+
+    @property
+    def pairs_per_round(self) -> int:
+        """Whole batches of every stage: a round's batches are batches of the full run."""
+        return lcm(self.generator.batch_size, BATCH, len(IMAGES)) // len(IMAGES)
+
+
+T = TypeVar("T")
+
+
+def _as_it_is(load: Callable[[], T]) -> Callable[[], T]:
+    return load
+
+
+def _successes(rows: Sequence[Mapping[str, Any]], instruments: Instruments) -> Mapping[str, list[bool | None]]:
+    """Preference judge -> whether each pair succeeded, in plan order; None where that is missing."""
+    found: dict[str, list[bool | None]] = {preference.name: [] for preference in instruments.preferences}
+    for row in rows:
+        if row["image"] == "pair":
+            found[row["scorer"]].append(None if row["value"] is None else row["value"] == 1)
+    return found
+
+
+def _collected(bench: _Bench, prompts: PromptSet, store: Store, progress: Progress) -> list[Mapping[str, Any]]:
+    name, jobs = bench.generator.name, _jobs(prompts)
     for _ in range(ATTEMPTS):
-        records = generate_images(generator, jobs, store, progress)
+        records = generate_images(bench.generator, jobs, store, progress, bench.load)
         try:
-            measured = _measure(prompts, jobs, records, instruments, store, progress)
+            measured = _measure(bench, prompts, jobs, records, store, progress)
         except CorruptObject:
             # The store drops an image when it finds it changed, so that the next round makes it again.
             _drop_changed(store, records)
             continue
-        return Evidence.from_rows(_rows(generator.name, prompts, jobs, measured, instruments), source=generator.name)
+        return list(_rows(name, prompts, jobs, measured, bench.instruments))
     raise InfrastructureError(
-        f"{generator.name}: images in the store keep changing on disk; check the disk, or give another --audit-store."
+        f"{name}: images in the store keep changing on disk; check the disk, or give another --audit-store."
     )
 
 
@@ -91,22 +163,20 @@ def _jobs(prompts: PromptSet) -> list[ImageJob]:
 
 
 def _measure(
+    bench: _Bench,
     prompts: PromptSet,
     jobs: Sequence[ImageJob],
     records: Sequence[ImageRecord],
-    instruments: Instruments,
     store: Store,
     progress: Progress,
 ) -> list[_Measured]:
     texts = {pair.id: (pair.original, pair.wide) for pair in prompts.pairs}
     about_texts = [Question(record, texts[job.item]) for record, job in zip(records, jobs, strict=True)]
     about_dimensions = [Question(record, DIMENSIONS) for record in records]
-    rewards = {
-        reward.name: score_images(reward_scorer(reward), about_texts, store, progress) for reward in instruments.rewards
-    }
+    rewards = {name: score_images(scorer, about_texts, store, progress) for name, scorer in bench.rewards.items()}
     judged: Sequence[Mapping[str, float]] = [{}] * len(records)
-    if instruments.judge:
-        judged = score_images(judge_scorer(instruments.judge), about_dimensions, store, progress)
+    if bench.judge:
+        judged = score_images(bench.judge, about_dimensions, store, progress)
     return [
         _Measured(record, {name: answers[index] for name, answers in rewards.items()}, judged[index])
         for index, record in enumerate(records)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,19 +32,24 @@ class ImageJob:
 
 
 def generate_images(
-    generator: ResolvedGenerator, jobs: Sequence[ImageJob], store: Store, progress: Progress
+    generator: ResolvedGenerator,
+    jobs: Sequence[ImageJob],
+    store: Store,
+    progress: Progress,
+    load: Callable[[], Generator] | None = None,
 ) -> list[ImageRecord]:
     """One record per job, in order; only missing images are made, and no model is loaded when none is.
 
     A batch is a fixed run of the plan. Where one of its images is missing the whole batch is generated
     again, so that an interrupted run ends with the very pixels of an undisturbed one: matrix kernels may
-    round differently for another batch size. Raises InfrastructureError or StoreUnusable.
+    round differently for another batch size. `load` replaces the generator's own, for callers that keep what was
+    loaded. Raises InfrastructureError or StoreUnusable.
     """
     keys = [image_key(generator.identity, job.request.prompt, job.request.seed) for job in jobs]
     if complete := _all_present(store, keys):
         return complete
     with store.lock(digest(generator.identity)):
-        return _generate_missing(generator, list(zip(keys, jobs, strict=True)), store, progress)
+        return _generate_missing(generator, list(zip(keys, jobs, strict=True)), store, progress, load or generator.load)
 
 
 def _all_present(store: Store, keys: Sequence[str]) -> list[ImageRecord] | None:
@@ -54,7 +59,11 @@ def _all_present(store: Store, keys: Sequence[str]) -> list[ImageRecord] | None:
 
 
 def _generate_missing(
-    generator: ResolvedGenerator, plan: Sequence[tuple[str, ImageJob]], store: Store, progress: Progress
+    generator: ResolvedGenerator,
+    plan: Sequence[tuple[str, ImageJob]],
+    store: Store,
+    progress: Progress,
+    load: Callable[[], Generator],
 ) -> list[ImageRecord]:
     loaded: Generator | None = None
     done = sum(store.image(key) is not None for key, _ in plan)
@@ -63,7 +72,7 @@ def _generate_missing(
         for batch in fixed_batches(plan, generator.batch_size):
             missing = [key for key, _ in batch if store.image(key) is None]
             if missing:
-                loaded = loaded or generator.load()
+                loaded = loaded or load()
                 answers = loaded.generate([job.request for _, job in batch])
                 for (key, job), answer in zip(batch, answers, strict=True):
                     if key in missing:

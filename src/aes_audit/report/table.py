@@ -8,7 +8,7 @@ from typing import Any
 
 from aes_audit.report.results import Entry
 
-__all__ = ["verdict_table"]
+__all__ = ["images_saved", "verdict_table"]
 
 _ORDER = ("error", "fail", "inconclusive", "pass", "advisory")
 _HEADINGS = ("subject", "metric", "by", "estimate", "interval", "n", "threshold", "baseline", "paper", "verdict")
@@ -40,14 +40,27 @@ def _cells(entry: Entry) -> tuple[str, ...]:
         _subject(entry),
         entry["metric"],
         _read(entry),
-        _number(entry["estimate"]),
-        _interval(entry["interval"]),
+        f"stopped at {entry['details']['stopped_at']}" if _stopped(entry) else _number(entry["estimate"]),
+        _interval(entry["details"]["bounds"] if _stopped(entry) else entry["interval"]),
         f"{entry['n']}{missing}",
         _threshold(entry["threshold"]),
         _number((entry["baseline"] or {}).get("estimate")),
         _number((entry["published"] or {}).get("estimate")),
         entry["verdict"].upper() if entry["verdict"] in ("fail", "error") else entry["verdict"],
     )
+
+
+def images_saved(entries: Sequence[Entry]) -> Iterator[str]:
+    """One line per generator that was stopped early: what the fixed design would have cost."""
+    stopped = [(entry["model"], entry["details"]) for entry in entries if _stopped(entry)]
+    for model in sorted({model for model, _ in stopped}):
+        # What was seen when the last of the gates was settled is what was made.
+        seen, planned = max((details["stopped_at"], details["planned"]) for name, details in stopped if name == model)
+        yield f"stopped early: {model} after {seen} of {planned} pairs; {2 * (planned - seen)} images were not needed"
+
+
+def _stopped(entry: Entry) -> bool:
+    return "early_stop" in entry["details"]
 
 
 def _subject(entry: Entry) -> str:
