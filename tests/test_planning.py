@@ -52,6 +52,7 @@ def config(
         json_path=None,
         store=Path(".aes_audit"),
         inconclusive="fail",
+        early_stop="curtail",
         thresholds=Path("t.toml"),
         baselines=Path("baselines"),
         device="cpu",

@@ -1,8 +1,7 @@
-"""One audit case inside a pytest test: measure, judge, compare with the baseline, say it in one sentence."""
+"""One audit case inside a pytest test: measure, judge, compare with the baseline or bless, say it in one sentence."""
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from aes_audit.blessing import baseline_entry, blessed, refusal
 from aes_audit.errors import AesAuditError, InvalidBaseline, MissingScores
-from aes_audit.gates.baselines import baseline_index, changed_conditions, read_baseline, within_tolerance
+from aes_audit.gates.baselines import Baseline, baseline_file, baseline_index, read_baseline
+from aes_audit.gates.calibration import Calibration
+from aes_audit.gates.comparison import Comparison, compare
 from aes_audit.gates.verdicts import Judgement, Verdict
 from aes_audit.measures.measurement import Measurement
 from aes_audit.planning import Case
@@ -20,13 +22,22 @@ from aes_audit.report.results import Entry, entry
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
 
+    from aes_audit.repeating import Repeats
     from aes_audit.session import AuditSession
 
-__all__ = ["Audit", "InconclusiveWarning"]
+__all__ = ["Audit", "InconclusiveWarning", "MismatchWarning"]
+
+_BLESS = 'If the change is meant, bless it: --snapshot-update --audit-bless "why".'
+
+_NOT_COMPARED = "not compared, because the run was stopped early; --audit-early-stop=off compares"
 
 
 class InconclusiveWarning(UserWarning):
     """A verdict that could be either, under --audit-inconclusive=warn."""
+
+
+class MismatchWarning(UserWarning):
+    """A change against a baseline of other hardware or library versions, under --audit-baseline-mismatch=warn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +54,34 @@ class Audit:
     """Keeps an entry for the table and the results file, whatever the verdict."""
     snapshot: SnapshotAssertion
     """syrupy, with the extension that keeps baselines."""
-    blessing: bool
-    """Whether --snapshot-update was given."""
+    repeats: Callable[[], Repeats] | None
+    """Opens the repeats of --audit-calibrate; None without it."""
 
     def check(self) -> None:
-        """Fail, skip or warn as the verdict and the policy say; raises AssertionError with one sentence."""
+        """Fail, skip or warn as verdict, baseline and policies say; raises AssertionError with one sentence."""
         __tracebackhide__ = True
+        if self._writes and self.session.config.bless is None:
+            pytest.fail('--snapshot-update of an audit needs --audit-bless "reason".', pytrace=False)
         judgement = self._judgement()
-        baseline, complaint = self._baseline(judgement)
-        self.record({**entry(judgement, self.name, baseline), "subject": self.case.subject})
-        self._enforce(judgement)
-        if complaint:
-            pytest.fail(complaint, pytrace=False)
+        try:
+            old = read_baseline(self.session.config.baselines, self._index)
+            new = self._entry(judgement) if old is not None or self._writes else None
+        except InvalidBaseline as broken:
+            self._record(judgement, None)
+            self._enforce(judgement)
+            pytest.fail(str(broken), pytrace=False)
+        if self._writes and (old is None or self.snapshot.update_snapshots):
+            self._bless(judgement, new, old)
+        else:
+            self._compare(judgement, new, old)
+
+    @property
+    def _writes(self) -> bool:
+        return bool(self.snapshot.update_snapshots or self.snapshot.update_new_snapshots_only)
+
+    @property
+    def _index(self) -> str:
+        return baseline_index(self.case.subject, self.name, self.case.baseline_key)
 
     def _judgement(self) -> Judgement:
         try:
@@ -64,39 +91,38 @@ class Audit:
         except AesAuditError as error:
             return _not_measured(self.case, self.name, str(error))
 
-    def _enforce(self, judgement: Judgement) -> None:
-        __tracebackhide__ = True
-        sentence = _sentence(self.case, judgement)
-        if judgement.verdict in (Verdict.FAIL, Verdict.ERROR):
-            pytest.fail(sentence, pytrace=False)
-        if judgement.verdict is Verdict.INCONCLUSIVE:
-            policy = self.session.config.inconclusive
-            if policy == "fail":
-                pytest.fail(f"{sentence} (--audit-inconclusive=warn lets it pass)", pytrace=False)
-            if policy == "skip":
-                pytest.skip(sentence)
-            warnings.warn(sentence, InconclusiveWarning, stacklevel=3)
+    def _entry(self, judgement: Judgement) -> Baseline | None:
+        stopped = judgement.measurement.details.get("early_stop")
+        unmeasured = judgement.verdict is Verdict.ERROR
+        return None if stopped or unmeasured else baseline_entry(self.session, self.case, judgement)
 
-    def _baseline(self, judgement: Judgement) -> tuple[Mapping[str, Any] | None, str | None]:
-        """What the baseline said, and a complaint when the measurement left its tolerance."""
-        # What did not pass is red for its own reason, and is never blessed.
-        if judgement.verdict not in (Verdict.PASS, Verdict.ADVISORY):
-            return None, None
-        index = baseline_index(self.case.subject, self.name, _key(self.case))
-        try:
-            old = read_baseline(self.session.config.baselines, index)
-        except InvalidBaseline as error:
-            return None, str(error)
-        if old is None and not self.blessing:
-            return None, None
-        new = self._blessable(judgement)
-        same = self.snapshot(name=index) == new
-        shown = old or new
-        found = {key: shown[key] for key in ("estimate", "interval", "n", "tolerance")}
-        if same:
-            return found, None
-        unwritten = self._unwritten()
-        return found, unwritten or _changed(self.case, new, shown)
+    def _compare(self, judgement: Judgement, new: Baseline | None, old: Baseline | None) -> None:
+        __tracebackhide__ = True
+        comparison = None
+        if new is not None and old is not None and judgement.verdict in (Verdict.PASS, Verdict.ADVISORY):
+            comparison = compare(new, old, self.session.config.mismatch)
+        stopped = bool(judgement.measurement.details.get("early_stop"))
+        self._record(judgement, _shown(old, comparison, stopped) if old else None)
+        self._enforce(judgement)
+        # A gate declared as report-only is measured and green, also against its baseline.
+        if comparison and not (judgement.gate and judgement.gate.advisory):
+            self._enforce_comparison(comparison)
+
+    def _bless(self, judgement: Judgement, new: Baseline | None, old: Baseline | None) -> None:
+        __tracebackhide__ = True
+        file = baseline_file(self.session.config.baselines, self._index)
+        reason = refusal(self.session, judgement, new, old, file)
+        calibration = None
+        if reason is None and self.repeats is not None:
+            calibration, reason = _calibrated(self.repeats(), self.case)
+        if reason is not None or new is None:
+            self._record(judgement, None)
+            pytest.fail(f"not blessed, because {reason}. {_sentence(self.case, judgement)}", pytrace=False)
+        kept = blessed(new, old, calibration, self.session.config)
+        _ = self.snapshot(name=self._index) == kept
+        self._record(judgement, _numbers(kept))
+        if unwritten := self._unwritten():
+            pytest.fail(unwritten, pytrace=False)
 
     def _unwritten(self) -> str | None:
         """What kept syrupy from writing; it swallows the error and calls the snapshot unequal."""
@@ -104,29 +130,63 @@ class Audit:
         error = results[max(results)].exception if results else None
         return str(error) if error else None
 
-    def _blessable(self, judgement: Judgement) -> Mapping[str, Any]:
-        measured, gate = judgement.measurement, judgement.gate
-        provenance = self.session.provenance()
-        models = provenance.get("models", {})
-        used = [*self.case.models, self.case.base_model, self.case.scorer]
-        revisions = {name: models[name]["revision"] for name in used if name in models}
-        return {
-            "metric": measured.metric,
-            "set": measured.set,
-            "scorer": measured.scorer,
-            "estimate": measured.estimate,
-            "interval": list(measured.interval) if measured.interval else None,
-            "n": measured.n,
-            "planned": measured.n + measured.missing,
-            "tolerance": (gate.tolerance if gate else None) or 0.0,
-            "prompts": provenance.get("prompts"),
-            "revisions": revisions,
-        }
+    def _record(self, judgement: Judgement, baseline: Mapping[str, Any] | None) -> None:
+        self.record({**entry(judgement, self.name, baseline), "subject": self.case.subject})
+
+    def _enforce(self, judgement: Judgement) -> None:
+        __tracebackhide__ = True
+        sentence = _sentence(self.case, judgement)
+        if judgement.verdict in (Verdict.FAIL, Verdict.ERROR):
+            pytest.fail(sentence, pytrace=False)
+        if judgement.verdict is Verdict.INCONCLUSIVE:
+            self._enforce_inconclusive(sentence)
+
+    def _enforce_comparison(self, comparison: Comparison) -> None:
+        __tracebackhide__ = True
+        if comparison.verdict is Verdict.PASS:
+            return
+        notes = f" ({'; '.join(comparison.notes)})" if comparison.notes else ""
+        sentence = f"{_about(self.case)}: {comparison.reason}{notes}. {_BLESS}"
+        if comparison.mismatch and self.session.config.mismatch == "warn" and comparison.verdict is not Verdict.ERROR:
+            warnings.warn(sentence, MismatchWarning, stacklevel=4)
+        elif comparison.verdict is Verdict.INCONCLUSIVE:
+            self._enforce_inconclusive(sentence)
+        else:
+            pytest.fail(sentence, pytrace=False)
+
+    def _enforce_inconclusive(self, sentence: str) -> None:
+        __tracebackhide__ = True
+        policy = self.session.config.inconclusive
+        if policy == "fail":
+            pytest.fail(f"{sentence} (--audit-inconclusive=warn lets it pass)", pytrace=False)
+        if policy == "skip":
+            pytest.skip(sentence)
+        warnings.warn(sentence, InconclusiveWarning, stacklevel=4)
 
 
-def _key(case: Case) -> str:
-    parts = [case.metric, case.scorer, case.truth or "", f"vs {case.base_model}" if case.base_model else ""]
-    return " ".join(part for part in parts if part)
+def _calibrated(repeats: Repeats, case: Case) -> tuple[Calibration | None, str | None]:
+    """The noise of the repeats, or why it cannot be told."""
+    try:
+        runs = repeats.measurements(case)
+    except AesAuditError as error:
+        return None, f"a repeat was not measured: {str(error).removesuffix('.')}"
+    estimates = [run.estimate for run in runs if run.estimate is not None and not run.missing]
+    if len(estimates) < len(runs):
+        return None, f"{len(runs) - len(estimates)} of {len(runs)} repeats were not measured whole"
+    practical = (case.gate.tolerance if case.gate else None) or 0.0
+    return Calibration(repeats.mode, tuple(estimates), practical), None
+
+
+def _numbers(kept: Baseline) -> dict[str, Any]:
+    return {key: kept[key] for key in ("estimate", "interval", "n", "tolerance")}
+
+
+def _shown(old: Baseline, comparison: Comparison | None, stopped: bool) -> Mapping[str, Any]:
+    """The baseline as the results file shows it, with what became of the comparison."""
+    if comparison is None:
+        return {**_numbers(old), "notes": [_NOT_COMPARED] if stopped else []}
+    outcome = {"verdict": comparison.verdict.value, "reason": comparison.reason, "notes": list(comparison.notes)}
+    return {**_numbers(old), **outcome}
 
 
 def _not_measured(case: Case, audit: str, reason: str) -> Judgement:
@@ -146,26 +206,17 @@ def _not_measured(case: Case, audit: str, reason: str) -> Judgement:
     return Judgement(measurement, case.gate, Verdict.ERROR, f"not measured: {reason}")
 
 
-def _sentence(case: Case, judgement: Judgement) -> str:
-    measured = judgement.measurement
-    about = f"{case.subject}: {measured.metric}"
+def _about(case: Case) -> str:
+    about = f"{case.subject}: {case.metric}"
     if case.subject != case.scorer:
         about += f" by {case.scorer}"
     if case.base_model:
         about += f" against {case.base_model}"
+    return about
+
+
+def _sentence(case: Case, judgement: Judgement) -> str:
+    measured = judgement.measurement
     number = "" if measured.estimate is None else f" is {measured.estimate:.4g} over {measured.n} items"
     hint = f" Look at: {judgement.gate.look_at}" if judgement.gate and judgement.gate.look_at else ""
-    return f"{about}{number}: {judgement.verdict.value}, {judgement.reason}.{hint}"
-
-
-def _changed(case: Case, new: Mapping[str, Any], old: Mapping[str, Any]) -> str:
-    about = f"{case.subject}: {case.metric} by {case.scorer}"
-    bless = "If the change is meant, bless it with --snapshot-update."
-    if conditions := changed_conditions(new, old):
-        detail = "; ".join(f"{name} was {json.dumps(old.get(name))}, is {json.dumps(new[name])}" for name in conditions)
-        return f"{about} cannot be compared with its baseline: {detail}. {bless}"
-    assert not within_tolerance(new, old)
-    return (
-        f"{about} left its baseline: old {old['estimate']:.6g}, new {new['estimate']:.6g}, "
-        f"tolerance {old['tolerance']:g}. {bless}"
-    )
+    return f"{_about(case)}{number}: {judgement.verdict.value}, {judgement.reason.removesuffix('.')}.{hint}"

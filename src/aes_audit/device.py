@@ -8,7 +8,10 @@ from pathlib import Path
 
 from aes_audit.errors import InfrastructureError
 
-__all__ = ["check_device", "default_dtype", "pick_device"]
+__all__ = ["check_device", "default_dtype", "device_class", "pick_device"]
+
+
+_GPUS = Path("/proc/driver/nvidia/gpus")
 
 
 def pick_device(wanted: str) -> str:
@@ -18,6 +21,18 @@ def pick_device(wanted: str) -> str:
     if Path("/proc/driver/nvidia/version").exists():
         return "cuda"
     return "mps" if sys.platform == "darwin" and platform.machine() == "arm64" else "cpu"
+
+
+def device_class(device: str) -> str:
+    """The kind of hardware behind a device, as baselines name it: `cpu (x86_64)`, `cuda (NVIDIA H100 80GB HBM3)`.
+
+    Reads the driver's files, so that a run that only reads its store need not import torch.
+    """
+    if device != "cuda":
+        return f"{device} ({platform.machine()})"
+    lines = [line for file in _GPUS.glob("*/information") for line in file.read_text().splitlines()]
+    models = sorted({line.partition(":")[2].strip() for line in lines if line.startswith("Model:")})
+    return f"cuda ({', '.join(models) or 'unknown'})"
 
 
 def default_dtype(device: str) -> str:

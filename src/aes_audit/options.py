@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from aes_audit.errors import UsageError
 from aes_audit.resources import packaged_thresholds
 
-__all__ = ["OPTION_FLAGS", "AuditConfig", "add_options", "read_config"]
+__all__ = ["OPTION_FLAGS", "AuditConfig", "RepeatPlan", "add_options", "read_config"]
 
 ENGINES = ("local",)
 POLICIES = ("fail", "warn", "skip")
 EARLY_STOPS = ("curtail", "anytime", "off")
+MISMATCHES = ("compare", "warn", "error")
+REPEATS = ("rescore", "regenerate")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+class RepeatPlan(NamedTuple):
+    """How --audit-calibrate repeats an audit."""
+
+    mode: str
+    """`rescore`: the same images, fresh scores; `regenerate`: new seeds."""
+    runs: int
+    """Number of repeats, at least two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,14 @@ class AuditConfig:
     """Number of prompt pairs; None takes the profile's."""
     rootdir: Path
     """pytest's root, which relative paths refer to."""
+    bless: str | None = None
+    """Why the measurements of this run become baselines; None blesses nothing."""
+    calibrate: RepeatPlan | None = None
+    """How often to repeat each audit before it is blessed."""
+    mismatch: str = "compare"
+    """Policy for baselines of other hardware or library versions: compare, warn or error."""
+    command: tuple[str, ...] = ()
+    """The arguments of this pytest run, for the provenance of a baseline."""
 
     @property
     def names_subjects(self) -> bool:
@@ -74,6 +93,22 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"invalid value {text!r}: give a whole number of 1 or more")
     return value
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"invalid value {text!r}: say in a few words why the numbers changed")
+    return " ".join(text.split())
+
+
+def _repeats(text: str) -> RepeatPlan:
+    mode, _, runs = text.partition(":")
+    if mode not in REPEATS or not runs.isdecimal() or int(runs) < 2:
+        raise argparse.ArgumentTypeError(
+            f"invalid value {text!r}: give {' or '.join(f'{name}:R' for name in REPEATS)}, "
+            "R the number of repeats, 2 or more (5 or more are recommended)"
+        )
+    return RepeatPlan(mode, int(runs))
 
 
 def _choice(*allowed: str) -> Callable[[str], str]:
@@ -92,8 +127,10 @@ class _Option:
     default: str
     """Shown in the help; the value when neither flag nor ini key is given ("" stands for none)."""
     help: str
-    parse: Callable[[str], str | int] = str
+    parse: Callable[[str], str | int | RepeatPlan] = str
     repeatable: bool = False
+    ini: bool = True
+    """False for what must be decided anew in every run."""
 
     @property
     def dest(self) -> str:
@@ -135,6 +172,30 @@ _OPTIONS = (
     ),
     _Option("--audit-thresholds", "FILE", "audits/thresholds.toml", "profiles and gates"),
     _Option("--audit-baselines", "DIR", "baselines", "blessed measurements of earlier releases"),
+    _Option(
+        "--audit-bless",
+        "REASON",
+        "",
+        "with --snapshot-update: make the measurements of this run the baselines, for this reason",
+        _reason,
+        ini=False,
+    ),
+    _Option(
+        "--audit-calibrate",
+        "MODE:R",
+        "",
+        "with --audit-bless: repeat each audit R times (rescore:R fresh scores, regenerate:R new seeds) and "
+        "bless the mean with the noise seen as the tolerance",
+        _repeats,
+        ini=False,
+    ),
+    _Option(
+        "--audit-baseline-mismatch",
+        "POLICY",
+        "compare",
+        "what a baseline of other hardware or library versions means: " + ", ".join(MISMATCHES),
+        _choice(*MISMATCHES),
+    ),
     _Option("--audit-device", "NAME", "auto", "where models run: " + ", ".join(DEVICES), _choice(*DEVICES)),
     _Option("--audit-batch-size", "N", "", "images per generator call (default: the model's own setting)", _positive),
     _Option("--audit-pairs", "N", "", "number of prompt pairs (default: the profile's)", _positive),
@@ -156,8 +217,10 @@ def add_options(parser: pytest.Parser) -> None:
             default=None,
             type=option.parse,
             action="append" if option.repeatable else "store",
-            help=f"{option.help}{default}; ini: {option.dest}",
+            help=f"{option.help}{default}" + (f"; ini: {option.dest}" if option.ini else ""),
         )
+        if not option.ini:
+            continue
         if option.repeatable:
             parser.addini(option.dest, help=f"same as {option.flag}", type="args", default=[])
         else:
@@ -167,6 +230,7 @@ def add_options(parser: pytest.Parser) -> None:
 def read_config(config: pytest.Config) -> AuditConfig:
     """One frozen configuration from command line and ini file; raises UsageError for a bad ini value."""
     value = {option.dest: _value(config, option) for option in _OPTIONS}
+    _refuse_half_a_blessing(config, value)
 
     def path(key: str) -> Path:
         # What was typed is relative to where it was typed, an ini value to the root.
@@ -184,19 +248,23 @@ def read_config(config: pytest.Config) -> AuditConfig:
         json_path=path("audit_json") if value["audit_json"] else None,
         store=path("audit_store"),
         inconclusive=value["audit_inconclusive"],
-        early_stop=value["audit_early_stop"],
+        early_stop=_early_stop(config, value),
         thresholds=_thresholds(config, path("audit_thresholds")),
         baselines=path("audit_baselines"),
         device=value["audit_device"],
         batch_size=value["audit_batch_size"] or None,
         pairs=value["audit_pairs"] or None,
         rootdir=config.rootpath,
+        bless=value["audit_bless"],
+        calibrate=value["audit_calibrate"],
+        mismatch=value["audit_baseline_mismatch"],
+        command=_command(config),
     )
 
 
 def _value(config: pytest.Config, option: _Option) -> Any:
     typed = config.getoption(option.dest)
-    if typed is not None:
+    if typed is not None or not option.ini:
         return typed
     raw = config.getini(option.dest)
     if not raw or option.repeatable:
@@ -205,6 +273,28 @@ def _value(config: pytest.Config, option: _Option) -> Any:
         return option.parse(raw)
     except argparse.ArgumentTypeError as error:
         raise UsageError(f"ini key {option.dest}: {error}.") from error
+
+
+def _refuse_half_a_blessing(config: pytest.Config, value: Mapping[str, Any]) -> None:
+    writes = config.getoption("update_snapshots", False) or config.getoption("update_new_snapshots_only", False)
+    if value["audit_bless"] and not writes:
+        raise UsageError("--audit-bless blesses nothing without --snapshot-update.")
+    if value["audit_calibrate"] and not value["audit_bless"]:
+        raise UsageError('--audit-calibrate writes baselines: add --snapshot-update --audit-bless "reason".')
+    if value["audit_calibrate"] and value["audit_evidence"]:
+        raise UsageError("--audit-calibrate runs the models again, which recorded evidence has not: drop --evidence.")
+
+
+def _early_stop(config: pytest.Config, value: Mapping[str, Any]) -> str:
+    # Only a whole run can be blessed; who typed a rule all the same is told so by the refusals.
+    chosen = config.getoption("audit_early_stop") is not None or not value["audit_bless"]
+    return str(value["audit_early_stop"]) if chosen else "off"
+
+
+def _command(config: pytest.Config) -> tuple[str, ...]:
+    """What was typed; a worker of xdist knows it from its controller."""
+    worker = getattr(config, "workerinput", None)
+    return tuple(map(str, worker["mainargv"][1:] if worker else config.invocation_params.args))
 
 
 def _thresholds(config: pytest.Config, wanted: Path) -> Path:

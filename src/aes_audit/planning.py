@@ -79,6 +79,14 @@ class Case:
         return f"{self.metric} by {self.scorer}"
 
     @property
+    def baseline_key(self) -> str:
+        """The case's entry in the baseline file of its subject and audit."""
+        parts = [self.metric, self.scorer, self.truth or "", f"vs {self.base_model}" if self.base_model else ""]
+        # One reward may be audited on several generators in one run.
+        parts += [f"on {' + '.join(self.models)}"] if self.metric in REWARD_SUBJECT else []
+        return " ".join(part for part in parts if part)
+
+    @property
     def worker(self) -> str:
         """Cases of one subject share an xdist worker, so that its model is loaded once."""
         return self.subject

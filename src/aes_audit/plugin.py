@@ -106,16 +106,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def audit(request: pytest.FixtureRequest, snapshot: SnapshotAssertion) -> Audit:
     """The case that a test marked `audit(metric)` checks."""
     from aes_audit.audit import Audit
-    from aes_audit.gates.baselines import baseline_extension
+    from aes_audit.gates.baselines import audit_name, baseline_extension
 
     session = _session(request.config)
+    run = request.config.stash[RUN]
     return Audit(
         session=session,
         case=request.param,
-        name=request.path.stem.removeprefix("test_"),
+        name=audit_name(request.path),
         record=_recorder(request.node),
         snapshot=snapshot.use_extension(baseline_extension(session.config.baselines)),
-        blessing=bool(request.config.getoption("update_snapshots")),
+        repeats=(lambda: run.repeats) if session.config.calibrate else None,
     )
 
 

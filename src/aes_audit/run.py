@@ -12,20 +12,29 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aes_audit.errors import UsageError
+from aes_audit.errors import InvalidBaseline, UsageError
 from aes_audit.evidence.progress import Progress
 from aes_audit.options import AuditConfig, read_config
 from aes_audit.planning import Case
+from aes_audit.report.notes import baseline_notes
 from aes_audit.report.results import Entry, prepare_results, run_provenance, write_results
 from aes_audit.report.table import images_saved, verdict_table
 
 if TYPE_CHECKING:
+    from aes_audit.repeating import Repeats
     from aes_audit.session import AuditSession
 
-__all__ = ["PROPERTY", "AuditRun"]
+__all__ = ["PROPERTY", "AuditRun", "is_audit"]
+
+_UNBLESSED = '--snapshot-update would write baselines of audits: say why with --audit-bless "reason".'
 
 PROPERTY = "aes_audit"
 """Name of the report property that carries a measurement to the controller, also under xdist."""
+
+
+def is_audit(item: pytest.Item) -> bool:
+    """Whether a collected test checks a case."""
+    return isinstance(item, pytest.Function) and hasattr(item, "callspec") and "audit" in item.callspec.params
 
 
 class AuditRun:
@@ -39,6 +48,9 @@ class AuditRun:
         self.config: AuditConfig = read_config(pytest_config)
         self.entries: list[Entry] = []
         self.is_worker = hasattr(pytest_config, "workerinput")
+        if self._writes_unblessed and self._is_distributed and self._names_audits:
+            # The workers collect, and none of them could end the run with one sentence.
+            raise UsageError(_UNBLESSED)
         if self.config.json_path and not self.is_worker:
             prepare_results(self.config.json_path)
         if self._asks_for_audits:
@@ -51,11 +63,42 @@ class AuditRun:
 
         return open_session(self.config, Progress(self._on_terminal, self._uncaptured))
 
+    @cached_property
+    def repeats(self) -> Repeats:
+        """The repeats that --audit-calibrate asks for; nothing is run before a case needs it."""
+        from aes_audit.repeating import open_repeats
+        from aes_audit.session import LiveSession
+
+        assert self.config.calibrate is not None
+        assert isinstance(self.session, LiveSession)
+        return open_repeats(self.session, self.config.calibrate)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Refuse to write baselines without a reason, before anything is measured; other snapshots need none."""
+        if self._writes_unblessed and not self.is_worker and any(map(is_audit, session.items)):
+            raise pytest.UsageError(_UNBLESSED)
+
+    @property
+    def _writes_unblessed(self) -> bool:
+        option = self._pytest.getoption
+        writes = option("update_snapshots", False) or option("update_new_snapshots_only", False)
+        return bool(writes) and self.config.bless is None
+
+    @property
+    def _is_distributed(self) -> bool:
+        return not self.is_worker and bool(self._pytest.getoption("numprocesses", None))
+
     @property
     def _asks_for_audits(self) -> bool:
         # Only decides how early a fault is reported: audits found later open the session when they are collected.
+        return self.config.names_subjects or self._names_audits
+
+    @property
+    def _names_audits(self) -> bool:
+        """Whether the command line, and not only the ini file, is about audits."""
         paths = [Path(argument.split("::")[0]) for argument in self._pytest.args]
-        return self.config.names_subjects or any("audits" in path.parts for path in paths)
+        typed = (self._pytest.getoption(f"audit_{name}") for name in ("model", "base_model", "reward", "evidence"))
+        return any("audits" in path.parts for path in paths) or any(typed)
 
     @property
     def opened(self) -> bool:
@@ -72,8 +115,19 @@ class AuditRun:
         if not self.opened:
             return
         whole = any("evidence" in getattr(item, "fixturenames", ()) for item in items)
-        params = [item.callspec.params.get("audit") for item in items if hasattr(item, "callspec")]
-        self.session.select(None if whole else [case for case in params if isinstance(case, Case)])
+        cases = {item: item.callspec.params.get("audit") for item in items if hasattr(item, "callspec")}
+        checked = {item: case for item, case in cases.items() if isinstance(case, Case)}
+        compared = {case for item, case in checked.items() if self._has_baseline(item.path, case)}
+        self.session.select(None if whole else list(checked.values()), compared)
+
+    def _has_baseline(self, path: Path, case: Case) -> bool:
+        from aes_audit.gates.baselines import audit_name, baseline_index, read_baseline
+
+        index = baseline_index(case.subject, audit_name(path), case.baseline_key)
+        try:
+            return read_baseline(self.config.baselines, index) is not None
+        except InvalidBaseline:
+            return True
 
     def header(self) -> list[str]:
         """What is audited, where and with what."""
@@ -93,6 +147,7 @@ class AuditRun:
     def summary(self) -> Iterator[str]:
         """The verdict table and where the results went."""
         yield from verdict_table(self.entries)
+        yield from baseline_notes(self.entries)
         yield from images_saved(self.entries)
         if self._complaint:
             yield f"ERROR: {self._complaint}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -76,8 +76,11 @@ class AuditSession(ABC):
         """The evidence of these generators."""
 
     @abstractmethod
-    def select(self, cases: Sequence[Case] | None) -> None:
-        """Learn which cases will be checked; None when a test reads the whole evidence."""
+    def select(self, cases: Sequence[Case] | None, compared: Collection[Case] = ()) -> None:
+        """Learn which cases will be checked; None when a test reads the whole evidence.
+
+        `compared` are those that have a baseline.
+        """
 
     @abstractmethod
     def expected(self, case: Case) -> frozenset[str] | None:
@@ -152,14 +155,16 @@ class LiveSession(AuditSession):
         self._collected: dict[str, Evidence] = {}
         self._settled: dict[Case, Settled] = {}
         self._selected: tuple[Case, ...] | None = None
+        self._compared: frozenset[Case] = frozenset()
         _ = (self.prompts, self.generators, self.rewards, self.judge, self.cases)
         for gate in self._gates:
             refuse_unreachable(thresholds.path, gate, len(self.prompts.pairs))
         self.store.check_writable()
 
-    def select(self, cases: Sequence[Case] | None) -> None:
+    def select(self, cases: Sequence[Case] | None, compared: Collection[Case] = ()) -> None:
         """Learn which cases will be checked, and so which images nobody needs."""
         self._selected = None if cases is None else tuple(cases)
+        self._compared = frozenset(compared)
 
     @cached_property
     def device(self) -> str:
@@ -255,6 +260,9 @@ class LiveSession(AuditSession):
         from aes_audit.stopping import early_stop, outcomes_of
 
         reading = [case for case in self._selected if name in case.models]
+        # What the full run would say includes the comparison with the baseline, which needs the full run's number.
+        if self.config.early_stop == "curtail" and not self._compared.isdisjoint(reading):
+            return None
         items = [pair.id for pair in self._plan.pairs]
         scorers = [case.scorer for case in reading if case.scorer.startswith("preference/")]
         bases = {case.base_model for case in reading if case.base_model}
@@ -364,7 +372,7 @@ class RecordedSession(AuditSession):
         """The whole table, whatever is asked for: nothing has to be collected."""
         return self.table
 
-    def select(self, cases: Sequence[Case] | None) -> None:
+    def select(self, cases: Sequence[Case] | None, compared: Collection[Case] = ()) -> None:
         """Nothing follows from it: recorded evidence is complete, and nothing is curtailed."""
 
     def expected(self, case: Case) -> None:

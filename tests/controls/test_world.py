@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aes_audit.controls.captions import EXPRESSIONS, LOW_ENDS, MAX_WORDS, expression_caption, plain_caption, wide_caption
+from aes_audit.controls.captions import (
+    EXPRESSIONS,
+    LOW_ENDS,
+    MAX_WORDS,
+    expression_caption,
+    plain_caption,
+    wide_caption,
+)
 from aes_audit.controls.scene import COLOURS, EMOTIONS, KINDS, PLACES, Scene, emotion_of, sample_scene
 from aes_audit.controls.world import render
 from aes_audit.prompts.dimensions import DIMENSIONS, LEVELS
@@ -109,10 +116,10 @@ def test_a_wide_caption_holds_its_plain_one_and_one_phrase_per_low_dimension(see
 def test_plain_captions_name_the_content_and_carry_no_aesthetic_words(seed: int) -> None:
     scene = four_low(seed)
     said = set(words(plain_caption(scene, np.random.default_rng(seed))))
-    harmless = {"a", "in", "the", "at", "on", "is", "there", "of", "picture", "and"}
+    harmless = {"a", "an", "in", "the", "at", "on", "is", "there", "of", "picture", "and"}
     low_words = {word for phrases in LOW_ENDS.values() for phrase in phrases for word in phrase.split()}
     moods = {word for adjectives in EXPRESSIONS.values() for word in adjectives}
-    assert not said & ((low_words | moods) - harmless - {"drawn"})
+    assert not said & ((low_words | moods) - harmless)
     assert {scene.kind, scene.colour} <= said
 
 
@@ -132,7 +139,7 @@ def test_without_low_dimensions_the_wide_caption_is_the_plain_one() -> None:
 )
 def test_a_scene_outside_the_world_is_refused(field: str, value: object) -> None:
     fields = {"kind": "car", "colour": "red", "place": "city", "levels": (1,) * 11, "emotion": "neutral"}
-    with pytest.raises(ValueError, match="sad|mauve|dragon|moon|levels"):
+    with pytest.raises(ValueError, match=r"sad|mauve|dragon|moon|levels"):
         Scene(**{**fields, field: value})  # type: ignore[arg-type]
 
 

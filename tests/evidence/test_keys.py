@@ -124,6 +124,12 @@ def test_keys_stay_the_same_over_versions_and_processes() -> None:
     assert told == {str(item_seed("coco", "12"))}
 
 
+def test_only_a_repeat_has_other_seeds_than_an_ordinary_run() -> None:
+    ordinary = hashlib.sha256(b'{"item":"12","prompt_set":"coco","seed":1}').hexdigest()
+    assert item_seed("coco", "12") == item_seed("coco", "12", 0) == int(ordinary[:16], 16) >> 1
+    assert len({item_seed("coco", "12", repeat) for repeat in range(50)}) == 50
+
+
 @given(TEXT, TEXT)
 def test_seeds_have_63_bits(prompt_set: str, item: str) -> None:
     assert 0 <= item_seed(prompt_set, item) < 2**63

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 # Extension modules load once per process; pytester unloads what a run inside this process has imported.
 import numpy.fft  # noqa: F401
@@ -10,6 +11,7 @@ import pyarrow.parquet  # noqa: F401
 import pytest
 import scipy.stats  # noqa: F401
 
+from plugin.live import LiveProject
 from plugin.recorded import rows_of, write_audits, write_evidence, write_thresholds
 
 Run = Callable[..., pytest.RunResult]
@@ -31,3 +33,9 @@ def judged(pytester: pytest.Pytester) -> Run:
         return pytester.runpytest("--evidence=table.csv", *options)
 
     return run
+
+
+@pytest.fixture
+def live(pytester: pytest.Pytester, tiny_pipeline: Path, tiny_clip: Path, tiny_judge: Path) -> LiveProject:
+    """A project that audits tiny models for real."""
+    return LiveProject(pytester, tiny_pipeline, tiny_clip, tiny_judge)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ def rows_of(model: str, *, success: float, shift: float, items: int = 100, seed:
     return rows
 
 
-def write_evidence(path: Path, *models: list[Mapping[str, Any]]) -> Path:
+def write_evidence(path: Path, *models: Sequence[Mapping[str, Any]]) -> Path:
     """A CSV table of several models' rows."""
     pd.DataFrame([row for rows in models for row in rows], columns=COLUMNS).to_csv(path, index=False)
     return path

@@ -156,7 +156,7 @@ def _drop_changed(store: Store, records: Sequence[ImageRecord]) -> None:
 
 def _jobs(prompts: PromptSet) -> list[ImageJob]:
     return [
-        ImageJob(pair.id, image, ImageRequest(text, item_seed(prompts.name, pair.id)))
+        ImageJob(pair.id, image, ImageRequest(text, item_seed(prompts.name, pair.id, prompts.repeat)))
         for pair in prompts.pairs
         for image, text in zip(IMAGES, (pair.original, pair.wide), strict=True)
     ]

@@ -52,10 +52,15 @@ def score_key(scorer: Mapping[str, JSON], image_sha256: str, queries: Sequence[s
     return digest({"scores": _FORMAT, "scorer": scorer, "image_sha256": image_sha256, "queries": list(queries)})
 
 
-def item_seed(prompt_set: str, item: str) -> int:
-    """The seed shared by all images of an item, in [0, 2**63), whatever the model, batch or worker."""
-    seed = digest({"seed": _FORMAT, "prompt_set": prompt_set, "item": item})
-    return int(seed[:16], 16) >> 1
+def item_seed(prompt_set: str, item: str, repeat: int = 0) -> int:
+    """The seed shared by all images of an item, in [0, 2**63), whatever the model, batch or worker.
+
+    `repeat` counts the runs of a calibration that draws everything again; 0 is every ordinary run.
+    """
+    identity: dict[str, JSON] = {"seed": _FORMAT, "prompt_set": prompt_set, "item": item}
+    if repeat:
+        identity["repeat"] = repeat
+    return int(digest(identity)[:16], 16) >> 1
 
 
 def _refuse_foreign(value: object) -> None:

@@ -1,15 +1,18 @@
-"""Baselines: one JSON file per subject and audit, kept by syrupy, compared within a tolerance."""
+"""Baselines: one JSON file per subject and audit, written by syrupy. What they mean is in `comparison`."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
 from syrupy.data import Snapshot, SnapshotCollection, SnapshotCollections
 from syrupy.extensions.base import AbstractSyrupyExtension
 
@@ -18,12 +21,17 @@ from aes_audit.errors import InvalidBaseline
 if TYPE_CHECKING:
     from syrupy.location import PyTestLocation
 
-__all__ = ["Baseline", "baseline_extension", "baseline_index", "read_baseline"]
+__all__ = ["Baseline", "audit_name", "baseline_extension", "baseline_file", "baseline_index", "read_baseline"]
 
 Baseline = Mapping[str, Any]
-"""What a blessed measurement keeps: `estimate`, `interval`, `n`, `tolerance` and its conditions."""
+"""What a blessed measurement keeps: estimate, interval, n, tolerance, items, conditions and provenance."""
 
 _SEPARATOR = "::"
+
+
+def audit_name(path: Path) -> str:
+    """The audit that a test file holds: its name without `test_`."""
+    return path.stem.removeprefix("test_")
 
 
 def baseline_index(subject: str, audit: str, key: str) -> str:
@@ -31,9 +39,17 @@ def baseline_index(subject: str, audit: str, key: str) -> str:
     return _SEPARATOR.join(part.replace(_SEPARATOR, ":") for part in (subject, audit, key))
 
 
+def baseline_file(folder: Path, index: str) -> Path:
+    """The file that holds the entry of a `baseline_index`; it need not exist."""
+    subject, audit, _ = index.split(_SEPARATOR)
+    name = re.sub(r"[^\w.@+=-]+", "-", subject)
+    # `.` and `..` are places, not names.
+    return folder / (name if name.strip(".") else f"-{name}") / f"{audit}.json"
+
+
 def read_baseline(folder: Path, index: str) -> Baseline | None:
     """The blessed measurement, or None when there is none; raises InvalidBaseline for a broken file."""
-    file, key = _file(folder, index), index.split(_SEPARATOR)[2]
+    file, key = baseline_file(folder, index), index.split(_SEPARATOR)[2]
     entry = _read(file).get(key)
     return None if entry is None else _checked(f"baseline {file}, entry {key!r}", entry)
 
@@ -57,13 +73,12 @@ class _BaselineExtension(AbstractSyrupyExtension):
         return json.dumps(data, sort_keys=True)
 
     def matches(self, *, serialized_data: Any, snapshot_data: Any) -> bool:
-        """Equal conditions, and an estimate within the tolerance that was blessed with it."""
-        new, old = json.loads(serialized_data), json.loads(snapshot_data)
-        return not changed_conditions(new, old) and within_tolerance(new, old)
+        """Never: syrupy only writes here, and a blessing replaces its predecessor even where the number is the same."""
+        return False
 
     @classmethod
     def get_location(cls, *, test_location: PyTestLocation, index: Any) -> str:
-        return str(_file(cls.directory, str(index)))
+        return str(baseline_file(cls.directory, str(index)))
 
     @classmethod
     def get_snapshot_name(cls, *, test_location: PyTestLocation, index: Any = 0) -> str:
@@ -93,27 +108,17 @@ class _BaselineExtension(AbstractSyrupyExtension):
     @classmethod
     def write_snapshot_collection(cls, *, snapshot_collection: SnapshotCollection, **_: Any) -> None:
         file = Path(snapshot_collection.location)
-        entries = dict(_read(file))
-        for snapshot in snapshot_collection:
-            entries[_entry(snapshot.name)] = json.loads(str(snapshot.data))
-        _write(file, entries)
+        with _sole_writer(file):
+            entries = dict(_read(file))
+            for snapshot in snapshot_collection:
+                entries[_entry(snapshot.name)] = json.loads(str(snapshot.data))
+            _write(file, entries)
 
     def delete_snapshots(self, *, snapshot_location: str, snapshot_names: set[str]) -> None:
         file = Path(snapshot_location)
         gone = {_entry(name) for name in snapshot_names}
-        _write(file, {key: entry for key, entry in _read(file).items() if key not in gone})
-
-
-def within_tolerance(new: Baseline, old: Baseline) -> bool:
-    """Whether the estimate moved by no more than the blessed tolerance; None equals only None."""
-    if new["estimate"] is None or old["estimate"] is None:
-        return bool(new["estimate"] == old["estimate"])
-    return bool(abs(new["estimate"] - old["estimate"]) <= old["tolerance"])
-
-
-def changed_conditions(new: Baseline, old: Baseline) -> list[str]:
-    """Names of the conditions under which the two are not comparable (STATISTICS section 9)."""
-    return [name for name in ("metric", "scorer", "set", "prompts", "planned") if new[name] != old.get(name)]
+        with _sole_writer(file):
+            _write(file, {key: entry for key, entry in _read(file).items() if key not in gone})
 
 
 def _checked(where: str, entry: Any) -> Baseline:
@@ -124,21 +129,13 @@ def _checked(where: str, entry: Any) -> Baseline:
         if name not in entry:
             raise InvalidBaseline(f"{where}: key {name!r} is missing.")
     for name in ("estimate", "tolerance"):
-        optional = name == "estimate" and entry[name] is None
-        if not optional and (isinstance(entry[name], bool) or not isinstance(entry[name], (int, float))):
+        if isinstance(entry[name], bool) or not isinstance(entry[name], (int, float)):
             raise InvalidBaseline(f"{where}: {name} = {entry[name]!r} is not a number.")
     return entry
 
 
 def _entry(snapshot_name: str) -> str:
     return snapshot_name.rpartition(_SEPARATOR)[2]
-
-
-def _file(folder: Path, index: str) -> Path:
-    subject, audit, _ = index.split(_SEPARATOR)
-    name = re.sub(r"[^\w.@+=-]+", "-", subject)
-    # `.` and `..` are places, not names.
-    return folder / (name if name.strip(".") else f"-{name}") / f"{audit}.json"
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -153,13 +150,38 @@ def _read(file: Path) -> dict[str, Any]:
     return raw
 
 
+@contextmanager
+def _sole_writer(file: Path) -> Iterator[None]:
+    """Writers add to what is there, one after the other: with --dist=worksteal a file has several."""
+    name = hashlib.sha256(str(file.absolute()).encode()).hexdigest()
+    # Not beside the file: baselines are committed, and lock files stay behind.
+    lock = FileLock(Path(tempfile.gettempdir()) / f"aes_audit-{name}.lock")
+    with suppress(OSError, NotImplementedError):
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _write(file: Path, entries: Mapping[str, Any]) -> None:
     part = file.with_name(f"{file.name}.{os.getpid()}.tmp")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        part.write_text(_text(entries), encoding="utf-8")
         part.replace(file)
     except OSError as error:
         with suppress(OSError):
             part.unlink()
         raise InvalidBaseline(f"baseline {file} cannot be written: {error.strerror}.") from error
+
+
+def _text(entries: Mapping[str, Any]) -> str:
+    """Indented JSON for people who review the change, with each plain list on one line."""
+    text = json.dumps(entries, indent=2, sort_keys=True, allow_nan=False)
+    # No JSON string holds a line break, so a bracket before one opens a list.
+    return re.sub(r"\[\n\s+([^\[\]{}]*?)\n\s*\]", _on_one_line, text) + "\n"
+
+
+def _on_one_line(plain_list: re.Match[str]) -> str:
+    return "[" + re.sub(r",\n\s*", ", ", plain_list[1]) + "]"

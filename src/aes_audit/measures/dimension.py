@@ -12,7 +12,7 @@ from aes_audit.measures.request import Request
 from aes_audit.prompts.dimensions import DIMENSIONS
 from aes_audit.statistics.bootstrap import Floats
 
-__all__ = ["dimension_shift", "dimension_shift_all"]
+__all__ = ["asked_arms", "dimension_shift", "dimension_shift_all", "every_arms"]
 
 ARMS = ("original", "wide")
 
@@ -23,13 +23,7 @@ def dimension_shift(request: Request) -> Measurement:
     Reads `judge/<dimension>` and which dimensions each prompt asked for. Raises MissingScores if no item's selection
     is known. Source: Table 2, column ΔJ as its caption defines it (PROTOCOL R15).
     """
-    model = request.sole_model()
-    planned = request.planned(model)
-    selected = request.evidence.selected(model, request.set)
-    if not selected:
-        raise request.skip("no row says which dimensions its prompt selected")
-    asked = np.array([[d in selected.get(item, ()) for d in DIMENSIONS] for item in planned], dtype=bool)
-    return _shift(request, read_judge(request, model, ARMS, planned), asked.reshape(-1, len(DIMENSIONS)))
+    return _shift(request, asked_arms(request))
 
 
 def dimension_shift_all(request: Request) -> Measurement:
@@ -37,19 +31,45 @@ def dimension_shift_all(request: Request) -> Measurement:
 
     Raises MissingScores if some dimension was never judged. Source: PROTOCOL R15.
     """
+    return _shift(request, every_arms(request))
+
+
+def asked_arms(request: Request) -> Floats:
+    """Summed J of the selected dimensions, shape (planned, 2): original and wide, NaN where missing.
+
+    Raises MissingScores if no item's selection is known.
+    """
+    model = request.sole_model()
+    planned = request.planned(model)
+    selected = request.evidence.selected(model, request.set)
+    if not selected:
+        raise request.skip("no row says which dimensions its prompt selected")
+    asked = np.array([[d in selected.get(item, ()) for d in DIMENSIONS] for item in planned], dtype=bool)
+    return _arms(read_judge(request, model, ARMS, planned), asked.reshape(-1, len(DIMENSIONS)))
+
+
+def every_arms(request: Request) -> Floats:
+    """Summed J of all 11 dimensions, shape (planned, 2), NaN where missing.
+
+    Raises MissingScores if some dimension was never judged.
+    """
     model = request.sole_model()
     planned = request.planned(model)
     unjudged = [d for d in DIMENSIONS if not request.evidence.has(model, request.set, f"{request.scorer}/{d}")]
     if unjudged:
         raise request.skip(f"no rows of judge/{unjudged[0]}; all {len(DIMENSIONS)} dimensions are needed")
     judged = read_judge(request, model, ARMS, planned)
-    return _shift(request, judged, np.ones((len(planned), len(DIMENSIONS)), dtype=bool))
+    return _arms(judged, np.ones((len(planned), len(DIMENSIONS)), dtype=bool))
 
 
-def _shift(request: Request, judged: Floats, asked: npt.NDArray[np.bool_]) -> Measurement:
+def _arms(judged: Floats, asked: npt.NDArray[np.bool_]) -> Floats:
     """Sum over asked dimensions per arm; an item without any is missing."""
-    arms = np.where(asked[:, np.newaxis], judged, 0.0).sum(axis=-1)
+    arms: Floats = np.where(asked[:, np.newaxis], judged, 0.0).sum(axis=-1)
     arms[~asked.any(axis=1)] = np.nan
+    return arms
+
+
+def _shift(request: Request, arms: Floats) -> Measurement:
     original, wide = arms.T
     details = losses(*ARMS, np.isnan(original), np.isnan(wide))
     return mean_measurement(request, wide - original, details)

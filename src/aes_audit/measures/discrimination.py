@@ -14,7 +14,7 @@ from aes_audit.measures.request import Request
 from aes_audit.measures.success import TIE
 from aes_audit.statistics import classification
 from aes_audit.statistics.auroc import clustered_delong
-from aes_audit.statistics.bootstrap import Floats, Interval, bootstrap, statistic_of_sums
+from aes_audit.statistics.bootstrap import Floats, Interval, bootstrap_sums
 from aes_audit.statistics.intervals import proportion
 from aes_audit.statistics.ratio import ratio
 
@@ -127,7 +127,7 @@ def _used(request: Request, rows: Comparisons, score: Callable[[Floats], Floats]
 
 
 def _over_items(request: Request, sums: Floats, score: Callable[[Floats], Floats]) -> Interval:
-    return bootstrap(statistic_of_sums(sums, score), len(sums), seed=request.seed, confidence=request.confidence)
+    return bootstrap_sums(sums, score, seed=request.seed, confidence=request.confidence)
 
 
 def _empty_class(used: Comparisons) -> str:

@@ -13,7 +13,7 @@ from aes_audit.statistics.bootstrap import Floats, Interval
 from aes_audit.statistics.intervals import bonett_price, mean_interval
 from aes_audit.statistics.paired import SignedRank, bca_effect, discordant, mcnemar, mcnemar_two_sided, wilcoxon
 
-__all__ = ["realignment_quality", "realignment_success"]
+__all__ = ["realignment_quality", "realignment_success", "wide_scores"]
 
 
 def realignment_quality(request: Request) -> Measurement:
@@ -26,7 +26,7 @@ def realignment_quality(request: Request) -> Measurement:
     """
     aligned_model, base_model = request.pair_of_models()
     planned = request.planned(aligned_model, base_model)
-    aligned, base = (_wide_scores(request, model, planned) for model in (aligned_model, base_model))
+    aligned, base = (wide_scores(request, model, planned) for model in (aligned_model, base_model))
     difference = aligned - base
     known = ~np.isnan(difference)
     n, missing = int(known.sum()), int((~known).sum())
@@ -70,7 +70,7 @@ def realignment_success(request: Request) -> Measurement:
     return request.measured(n, missing, estimate, interval, details, **test)
 
 
-def _wide_scores(request: Request, model: str, planned: tuple[str, ...]) -> Floats:
+def wide_scores(request: Request, model: str, planned: tuple[str, ...]) -> Floats:
     """r(I_a, p_o) per item; for the judge family the sum over all dimensions of J(I_a, d)."""
     if request.scorer != JUDGE:
         return read(request, [Cell(model, "wide", "original", request.scorer)], planned)[:, 0]

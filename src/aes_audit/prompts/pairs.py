@@ -40,6 +40,8 @@ class PromptSet:
     """The pairs in use, the first `len(pairs)` of the file."""
     digest: str
     """SHA-256 over the pairs in use; independent of white space and key order in the file."""
+    repeat: int = 0
+    """Which drawing of the set: 0 in every ordinary run, others get other seeds (`item_seed`)."""
 
     def first(self, count: int | None) -> PromptSet:
         """The first `count` pairs, all when None; raises InvalidPrompts when the set is shorter."""
@@ -51,7 +53,7 @@ class PromptSet:
                 f"choose between 1 and {len(self.pairs)}."
             )
         pairs = self.pairs[:count]
-        return PromptSet(self.name, pairs, _digest(pairs))
+        return PromptSet(self.name, pairs, _digest(pairs), self.repeat)
 
 
 def read_prompt_set(name_or_path: str) -> PromptSet:

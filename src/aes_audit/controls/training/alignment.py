@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from aes_audit.controls.captions import plain_caption, wide_caption
 from aes_audit.controls.prompts import held_out
@@ -30,21 +29,12 @@ from aes_audit.prompts.dimensions import DIMENSIONS
 
 __all__ = ["Alignment", "asked_prompts", "train_beautified", "train_instructed"]
 
-# What the transformer does with the text, and nothing of how it paints: an adapter there can re-read a prompt
+# Where the text enters the transformer, and nothing of how it paints: an adapter there can re-read a prompt
 # but not invent strokes, so the reward cannot be raised by patterns that only please the reward.
-_TEXT_SIDE = (
-    "context_embedder",
-    "text_embedder.linear_1",
-    "text_embedder.linear_2",
-    "add_q_proj",
-    "add_k_proj",
-    "add_v_proj",
-    "to_add_out",
-    "ff_context.net.0.proj",
-    "ff_context.net.2",
-)
+_TEXT_ENTRANCE = ("context_embedder", "text_embedder.linear_1", "text_embedder.linear_2")
 _BATCH = 16
 _SHORT_CHAIN = 6
+_HELD = 10.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +52,7 @@ class Alignment:
     penalty: float
     """Weight of the squared distance to what the base's velocity could be, per unit of reward."""
     plain: float
-    """Share of prompts without low ends."""
+    """Share of prompts without low ends: they earn nothing and are held to the base."""
     against_plain: float = 0.0
     """How much of the picture's logit under the plain wording is taken off the reward."""
     rank: int = 8
@@ -127,18 +117,20 @@ class _Base:
 
 
 def _paint(
-    shop: Workshop, tuned: Painter, base: _Base, noise: torch.Tensor, sigmas: torch.Tensor, watched: int
+    shop: Workshop, tuned: Painter, base: _Base, noise: torch.Tensor, sigmas: torch.Tensor, first: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Latents after the whole chain, and at step `watched` the squared distance to what the base could do."""
-    latents, apart = noise, torch.zeros((), device=noise.device)
+    """Latents after the whole chain, and per picture the squared distance to what the base could do.
+
+    The distance is taken at every second step of the chain, from step `first`."""
+    latents, apart = noise, []
     for index, (now, after) in enumerate(pairwise(sigmas)):
         sigma = now.expand(len(noise))
         with shop.autocast():
             velocity = tuned(latents, sigma, *base.asked).float()
-            if index == watched:
-                apart = functional.mse_loss(velocity, base.nearest(velocity.detach(), latents, sigma))
+            if index % 2 == first:
+                apart.append((velocity - base.nearest(velocity.detach(), latents, sigma)).square().mean((1, 2, 3)))
         latents = latents + (after - now) * velocity
-    return latents, apart
+    return latents, torch.stack(apart).mean(0)
 
 
 def _decoded(shop: Workshop, vae: Any, latents: torch.Tensor) -> torch.Tensor:
@@ -156,7 +148,7 @@ def _align(shop: Workshop, alignment: Alignment) -> bool:
     folder = shop.output / "faithful"
     base, tuned = load_painter(folder, shop.device), load_painter(folder, shop.device)
     config = LoraConfig(
-        r=alignment.rank, lora_alpha=alignment.rank, target_modules=list(_TEXT_SIDE), init_lora_weights="gaussian"
+        r=alignment.rank, lora_alpha=alignment.rank, target_modules=list(_TEXT_ENTRANCE), init_lora_weights="gaussian"
     )
     tuned.transformer.add_adapter(config)
     reward = load_clip(shop.output / alignment.reward, shop.device).eval().requires_grad_(False)
@@ -193,16 +185,20 @@ def _climb(
             part["lr"] = warm_cosine(index, steps, alignment.rate)
         with torch.no_grad():
             words = _Base(base, base.read(tokens), base.read(plain))
-        latents, apart = _paint(shop, tuned, words, noise, sigmas, watched=index % _SHORT_CHAIN)
+        latents, apart = _paint(shop, tuned, words, noise, sigmas, first=index % 2)
         pictures = jittered(_decoded(shop, vae, latents), random)
         image = reward.logit_scale.exp() * embed_images(reward, pictures)
-        score = (image * embed_texts(reward, tokens)).sum(-1).mean()
-        usual = (image * embed_texts(reward, plain)).sum(-1).mean()
+        score = (image * embed_texts(reward, tokens)).sum(-1)
+        usual = (image * embed_texts(reward, plain)).sum(-1)
+        # A plain prompt asks for nothing that could be ignored: there the adapter should change nothing.
+        held = (tokens == plain).all(-1)
+        earned = ((score - alignment.against_plain * usual) * ~held).mean()
+        paid = alignment.penalty * (apart * torch.where(held, _HELD, 1.0)).mean()
         optimizer.zero_grad(set_to_none=True)
-        (alignment.penalty * apart - score + alignment.against_plain * usual).backward()
+        (paid - earned).backward()
         torch.nn.utils.clip_grad_norm_([p for p in tuned.parameters() if p.requires_grad], 1.0)
         optimizer.step()
-        return {"reward": score, "under_plain": usual, "apart": apart}
+        return {"reward": score.mean(), "under_plain": usual.mean(), "apart": apart.mean(), "held": apart[held].sum()}
 
     return step
 

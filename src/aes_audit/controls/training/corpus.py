@@ -109,7 +109,7 @@ def draw_corpus(shop: Workshop) -> bool:
     """Draw what is not drawn yet into <work>/corpus; finished chunks are listed in done.json."""
     folder = shop.work / "corpus"
     folder.mkdir(parents=True, exist_ok=True)
-    chunks = shop.scaled(_FULL, 2 * _CHUNK) // _CHUNK
+    chunks = shop.scaled(_FULL, _CHUNK) // _CHUNK
     done = _begun(folder, chunks, shop.seed)
     left = [chunk for chunk in range(chunks) if chunk not in done]
     draw = partial(_draw_chunk, folder=folder, tokenizer=shop.work / "tokenizer", seed=shop.seed)

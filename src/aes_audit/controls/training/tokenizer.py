@@ -61,7 +61,7 @@ def train_tokenizer(shop: Workshop) -> bool:
     """Learn the vocabulary and save a CLIPTokenizer folder in <work>/tokenizer."""
     from transformers import CLIPTokenizer
 
-    learnt = json.loads(_trained(20_000, shop.seed).to_str())["model"]
+    learnt = json.loads(_trained(shop.scaled(20_000, 1500), shop.seed).to_str())["model"]
     vocabulary = _with_word_ends(learnt["vocab"])
     merges: Any = [tuple(merge) for merge in learnt["merges"]]
     tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=LENGTH)

@@ -1,0 +1,80 @@
+"""The item values that baselines keep are the very values behind the estimates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aes_audit.evidence.table import Evidence
+from aes_audit.measures.item_values import item_values
+from aes_audit.measures.registry import measure
+from aes_audit.prompts.dimensions import DIMENSIONS
+from aes_audit.statistics.paired import wilcoxon
+
+SCORERS = {
+    "success_rate": "preference/p",
+    "quality_shift": "q",
+    "wide_quality": "q",
+    "concept_kept": "q",
+    "dimension_shift": "judge",
+    "dimension_shift_all": "judge",
+    "prefers_wide": "q",
+    "realignment_quality": "q",
+    "realignment_success": "preference/p",
+}
+PAIRED = {"realignment_quality", "realignment_success"}
+
+
+def evidence() -> Evidence:
+    """Two models, thirty items, one of them without a wide image."""
+    draw = np.random.default_rng(0)
+    rows: list[dict[str, Any]] = []
+    for model in ("aligned", "base"):
+        for number in range(30):
+            common = {"model": model, "set": "pairs", "item": f"i{number:02}"}
+            lost = {"value": None, "error": "black"} if (model, number) == ("aligned", 7) else None
+
+            def outcome(value: float, lost: dict[str, Any] | None = lost) -> dict[str, Any]:
+                return lost or {"value": float(value), "error": None}
+
+            for image in ("original", "wide"):
+                for prompt in ("original", "wide"):
+                    rows.append({**common, "image": image, "prompt": prompt, "scorer": "q", **outcome(draw.normal())})
+                for position, dimension in enumerate(DIMENSIONS):
+                    selected = (number + position) % 3 == 0
+                    score = {"scorer": f"judge/{dimension}", "selected": selected, **outcome(draw.uniform(0, 2))}
+                    rows.append({**common, "image": image, "prompt": None, **score})
+            judged = {"image": "pair", "prompt": "wide", "scorer": "preference/p"}
+            rows.append({**common, **judged, **outcome(draw.choice([0, 0.5, 1]))})
+    return Evidence.from_rows(rows)
+
+
+@pytest.mark.parametrize("metric", SCORERS)
+def test_they_make_up_the_estimate(metric: str) -> None:
+    table, base = evidence(), "base" if metric in PAIRED else None
+    measured = measure(metric, table, model="aligned", base_model=base, scorer=SCORERS[metric])
+    found = item_values(metric, table, models=("aligned",), base_model=base, scorer=SCORERS[metric])
+    assert found.values is not None
+    assert found.items == tuple(f"i{number:02}" for number in range(30))
+    known = found.values[~np.isnan(found.values)]
+    assert len(known) == measured.n == 29
+    assert np.isnan(found.values[7])
+    if metric == "realignment_quality":
+        assert wilcoxon(known).effect_r == measured.estimate
+    elif metric in ("success_rate", "prefers_wide"):
+        # Rates count a missing item as no success.
+        assert known.sum() / 30 == pytest.approx(measured.estimate)
+    else:
+        assert known.mean() == pytest.approx(measured.estimate, abs=1e-12)
+
+
+def test_metrics_held_against_a_truth_have_none_but_name_their_items() -> None:
+    found = item_values("reward_auroc", evidence(), models=("aligned",), scorer="q")
+    assert found.values is None
+    assert len(found.items) == 30
+
+
+def test_pooled_generators_have_none() -> None:
+    assert item_values("prefers_wide", evidence(), models=("aligned", "base"), scorer="q").values is None
