@@ -83,7 +83,9 @@ def test_the_judge_reads_the_levels_of_held_out_scenes() -> None:
 def test_the_pipeline_loads_without_t5_and_draws_with_the_recommended_settings(adapter: str | None) -> None:
     from diffusers import StableDiffusion3Pipeline
 
-    pipeline = StableDiffusion3Pipeline.from_pretrained(CONTROLS / "faithful", text_encoder_3=None, tokenizer_3=None)
+    pipeline = StableDiffusion3Pipeline.from_pretrained(
+        CONTROLS / "faithful", text_encoder_3=None, tokenizer_3=None, dtype=torch.float32
+    )
     if adapter:
         pipeline.load_lora_weights(CONTROLS / adapter)
     pipeline.set_progress_bar_config(disable=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from aes_audit.controls.train import STAGES, main
+from aes_audit.controls.train import main
 
 LOOPS = ("vae", "clip", "judge", "generator", "preference", "beautified", "instructed")
+# Not `instructed`: it is `beautified` with another reward.
+INTERRUPTED = ("vae", "clip", "judge", "generator", "preference", "beautified")
 WEIGHTS = {
     "clip": "clip/model.safetensors",
     "judge": "judge/model.safetensors",
@@ -48,13 +51,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same, but every training loop is stopped after its second step and started again."""
+def interrupted(undisturbed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same pictures, but every training loop is stopped after its second step and started again."""
     folder = tmp_path_factory.mktemp("interrupted")
     torch.set_num_threads(1)
-    for stage in list(STAGES)[: list(STAGES).index("instructed") + 1]:
-        if stage in LOOPS:
-            assert run(folder, stage, "--stop-after", "2") == 3
+    for drawn in ("tokenizer", "corpus"):
+        shutil.copytree(undisturbed / "work" / drawn, folder / "work" / drawn)
+    for stage in INTERRUPTED:
+        assert run(folder, stage, "--stop-after", "2") == 3
         assert run(folder, stage) == 0
     return folder
 
@@ -70,7 +74,7 @@ def test_every_stage_leaves_its_model_and_a_report(undisturbed: Path) -> None:
     assert sheets == {"world", "faithful", "beautified", "instructed"}
 
 
-@pytest.mark.parametrize("stage", WEIGHTS)
+@pytest.mark.parametrize("stage", INTERRUPTED[1:])
 def test_an_interrupted_stage_ends_with_the_weights_of_an_undisturbed_one(
     undisturbed: Path, interrupted: Path, stage: str
 ) -> None:
@@ -95,6 +99,12 @@ def test_a_half_drawn_corpus_is_completed(undisturbed: Path) -> None:
     assert run(undisturbed, "corpus") == 0
     assert (folder / "images.npy").read_bytes() == before
     assert json.loads((folder / "done.json").read_text()) == record
+
+
+def test_a_vocabulary_is_learnt_alike_in_every_folder(undisturbed: Path, tmp_path: Path) -> None:
+    assert run(tmp_path, "tokenizer") == 0
+    learnt = [(folder / "work" / "tokenizer" / "tokenizer.json").read_bytes() for folder in (undisturbed, tmp_path)]
+    assert learnt[0] == learnt[1]
 
 
 def test_no_temporary_file_stays_behind(undisturbed: Path) -> None:

@@ -184,9 +184,9 @@ def test_a_run_of_fewer_pairs_than_planned_is_refused_and_a_whole_one_names_its_
 def test_early_stopping_is_off_while_blessing_and_where_a_baseline_waits(live: LiveProject) -> None:
     write_audits(live.pytester, "success_rate")
     gate = live.root / "audits" / "thresholds.toml"
-    gate.write_text(
-        gate.read_text().replace('"quality_shift"', '"success_rate"').replace("at_most = 1000", "at_least = 0")
-    )
+    # Looks happen every 16 pairs: whole batches of every stage.
+    promise = gate.read_text().replace('"quality_shift"', '"success_rate"').replace("at_most = 1000", "at_least = 0")
+    gate.write_text(promise.replace("pairs = 5", "pairs = 20"))
     audit = "test_success_rate.py"
 
     live.run(audit, "--audit-json=results.json").assert_outcomes(passed=1)
@@ -194,11 +194,11 @@ def test_early_stopping_is_off_while_blessing_and_where_a_baseline_waits(live: L
     assert entry["details"]["early_stop"]
     result = live.run(audit, "--audit-early-stop=curtail", *BLESS)
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["not blessed, because it was stopped early at * of 5 items; run it whole*"])
+    result.stdout.fnmatch_lines(["not blessed, because it was stopped early at 16 of 20 items; run it whole*"])
 
     live.run(audit, *BLESS).assert_outcomes(passed=1)
     live.run(audit, "--audit-json=results.json").assert_outcomes(passed=1)
     (entry,) = json.loads((live.root / "results.json").read_text())["measurements"]
     assert "early_stop" not in entry["details"]
-    assert entry["n"] == 5
+    assert entry["n"] == 20
     assert entry["baseline"]["verdict"] == "pass"

@@ -17,8 +17,8 @@ STAGES: dict[str, str] = {
     "judge": "judge:train_judge",
     "generator": "generator:train_generator",
     "preference": "preference:train_preference",
-    "beautified": "heeding:train_beautified",
-    "instructed": "heeding:train_instructed",
+    "beautified": "alignment:train_beautified",
+    "instructed": "alignment:train_instructed",
     "evaluate": "evaluate:evaluate",
     "sheets": "sheets:draw_sheets",
 }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import re
+from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import pre_tokenizers
 
 from aes_audit.controls.captions import EXPRESSIONS, expression_caption, plain_caption, wide_caption
 from aes_audit.controls.scene import sample_scene
@@ -21,9 +23,6 @@ LENGTH = 48
 """Tokens a caption is padded or cut to."""
 
 START, END = "<|startoftext|>", "<|endoftext|>"
-
-# The pattern of CLIPTokenizer: what is trained here must be cut into words as it will be cut later.
-_WORDS = r"""<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"""
 
 
 def _captions(count: int, seed: int) -> Iterator[str]:
@@ -38,45 +37,56 @@ def _captions(count: int, seed: int) -> Iterator[str]:
             yield expression_caption(scene, rng)
 
 
-def _trained(count: int, seed: int) -> Tokenizer:
-    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=END))
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
-    )
-    split = pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    trainer = trainers.BpeTrainer(
-        vocab_size=4000,
-        min_frequency=1,
-        special_tokens=[START, END],
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        end_of_word_suffix="</w>",
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(_captions(count, seed), trainer)
-    return tokenizer
+def _word_counts(captions: Iterator[str]) -> Counter[tuple[str, ...]]:
+    """Words as tuples of symbols, the last one marked as a word's end, with how often they occur."""
+    words = Counter(word for caption in captions for word in re.findall(r"[a-z]+|[^\sa-z]+", caption.lower()))
+    return Counter({(*word[:-1], f"{word[-1]}</w>"): count for word, count in words.items()})
+
+
+def _merges(words: Counter[tuple[str, ...]]) -> list[tuple[str, str]]:
+    """Byte-pair merges until every word is one symbol; equal counts go by the alphabet.
+
+    The trainer of the tokenizers library breaks ties by the order of a hash map, another one in each process."""
+    merges: list[tuple[str, str]] = []
+    while any(len(word) > 1 for word in words):
+        counts: Counter[tuple[str, str]] = Counter()
+        for word, count in words.items():
+            for pair in pairwise(word):
+                counts[pair] += count
+        best = min(counts, key=lambda pair: (-counts[pair], pair))
+        merges.append(best)
+        joined: Counter[tuple[str, ...]] = Counter()
+        for word, count in words.items():
+            joined[_joined(word, best)] += count
+        words = joined
+    return merges
+
+
+def _joined(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
+    symbols: list[str] = []
+    for symbol in word:
+        if symbols and (symbols[-1], symbol) == pair:
+            symbols[-1] += symbol
+        else:
+            symbols.append(symbol)
+    return tuple(symbols)
 
 
 def train_tokenizer(shop: Workshop) -> bool:
     """Learn the vocabulary and save a CLIPTokenizer folder in <work>/tokenizer."""
     from transformers import CLIPTokenizer
 
-    learnt = json.loads(_trained(shop.scaled(20_000, 1500), shop.seed).to_str())["model"]
-    vocabulary = _with_word_ends(learnt["vocab"])
-    merges: Any = [tuple(merge) for merge in learnt["merges"]]
+    merges: Any = _merges(_word_counts(_captions(shop.scaled(20_000, 1500), shop.seed)))
+    # Every byte, within a word and at its end: any text has tokens.
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    names = [START, END, *letters, *(f"{letter}</w>" for letter in letters), *(one + other for one, other in merges)]
+    vocabulary = {name: index for index, name in enumerate(dict.fromkeys(names))}
     tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=LENGTH)
     folder = shop.work / "tokenizer"
     tokenizer.save_pretrained(folder)
     write_atomically(folder / "tokenizer.json", tokenizer.backend_tokenizer.to_str().encode())
     shop.report("tokenizer", {"vocabulary": len(tokenizer), "length": LENGTH})
     return True
-
-
-def _with_word_ends(learnt: dict[str, int]) -> dict[str, int]:
-    """The vocabulary with a word-final form of every byte, so that any text has tokens."""
-    names = sorted(learnt, key=lambda name: learnt[name])
-    names += [f"{byte}</w>" for byte in sorted(pre_tokenizers.ByteLevel.alphabet()) if f"{byte}</w>" not in learnt]
-    return {name: index for index, name in enumerate(names)}
 
 
 def load_tokenizer(folder: Path) -> Any:
