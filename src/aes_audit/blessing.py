@@ -19,12 +19,13 @@ from aes_audit.gates.calibration import Calibration
 from aes_audit.gates.comparison import changed_conditions
 from aes_audit.gates.verdicts import Judgement, Verdict
 from aes_audit.judges.protocol import PreferenceJudge
+from aes_audit.live_session import LiveSession
 from aes_audit.measures.item_values import item_values
 from aes_audit.measures.names import REWARD_SUBJECT
 from aes_audit.options import AuditConfig
 from aes_audit.planning import Case
 from aes_audit.report.results import run_provenance
-from aes_audit.session import AuditSession, LiveSession
+from aes_audit.session import AuditSession
 
 __all__ = ["SCHEMA", "baseline_entry", "blessed", "refusal"]
 

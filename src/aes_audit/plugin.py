@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from aes_audit.evidence.table import Evidence
     from aes_audit.generators.protocol import Generator
     from aes_audit.judges.protocol import DimensionJudge
+    from aes_audit.live_session import LiveSession
     from aes_audit.rewards.protocol import Reward
-    from aes_audit.session import AuditSession, LiveSession
+    from aes_audit.session import AuditSession
 
 __all__: list[str] = []
 
@@ -162,7 +163,7 @@ def _session(config: pytest.Config) -> AuditSession:
 
 
 def _live(config: pytest.Config) -> LiveSession:
-    from aes_audit.session import LiveSession
+    from aes_audit.live_session import LiveSession
 
     session = _session(config)
     if not isinstance(session, LiveSession):

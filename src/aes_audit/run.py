@@ -59,15 +59,15 @@ class AuditRun:
     @cached_property
     def session(self) -> AuditSession:
         """The audit session; opening it looks everything up and loads nothing."""
-        from aes_audit.session import open_session
+        from aes_audit.opening import open_session
 
         return open_session(self.config, Progress(self._on_terminal, self._uncaptured))
 
     @cached_property
     def repeats(self) -> Repeats:
         """The repeats that --audit-calibrate asks for; nothing is run before a case needs it."""
+        from aes_audit.live_session import LiveSession
         from aes_audit.repeating import open_repeats
-        from aes_audit.session import LiveSession
 
         assert self.config.calibrate is not None
         assert isinstance(self.session, LiveSession)

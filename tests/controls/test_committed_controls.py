@@ -37,7 +37,8 @@ def cosines(name: str, images: torch.Tensor, texts: list[str]) -> torch.Tensor:
     tokenizer: Any = AutoTokenizer.from_pretrained(CONTROLS / name)
     tokens = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt")
     output = clip(pixel_values=images, **tokens)
-    return (output.image_embeds * output.text_embeds).sum(-1)
+    cosine: torch.Tensor = (output.image_embeds * output.text_embeds).sum(-1)
+    return cosine
 
 
 def test_all_weights_are_safetensors_and_fit_the_repository() -> None:

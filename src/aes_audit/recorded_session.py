@@ -1,0 +1,58 @@
+"""A run that judges recorded evidence and touches no model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from aes_audit.gates.thresholds import Profile, Thresholds
+from aes_audit.options import AuditConfig
+from aes_audit.planning import Case, Subjects, recorded_cases
+from aes_audit.session import AuditSession
+
+if TYPE_CHECKING:
+    from aes_audit.evidence.table import Evidence
+
+__all__ = ["RecordedSession"]
+
+
+class RecordedSession(AuditSession):
+    """Judges a recorded table and runs no model."""
+
+    def __init__(self, config: AuditConfig, thresholds: Thresholds, profile: Profile, table: Evidence) -> None:
+        """Plan what the table has rows for; raises UnknownName for a model or reward that is not in it."""
+        super().__init__(config, thresholds, profile)
+        self.table = table
+        self._subjects, self._cases = recorded_cases(table, config, profile, thresholds)
+
+    @property
+    def subjects(self) -> Subjects:
+        """What is under audit."""
+        return self._subjects
+
+    @property
+    def cases(self) -> Sequence[Case]:
+        """Every measurement that the table has rows for."""
+        return self._cases
+
+    def evidence(self, models: Sequence[str]) -> Evidence:
+        """The whole table, whatever is asked for: nothing has to be collected."""
+        return self.table
+
+    def select(self, cases: Sequence[Case] | None, compared: Collection[Case] = ()) -> None:
+        """Nothing follows from it: recorded evidence is complete, and nothing is curtailed."""
+
+    def expected(self, case: Case) -> None:
+        """Nothing was planned here: the table's items are all there is to expect."""
+        return
+
+    def header(self) -> list[str]:
+        """Where the evidence comes from and whom it is about."""
+        return [
+            f"aes_audit: profile {self.profile.name}, {len(self.table)} rows of evidence from {self.config.evidence}",
+            f"  generators: {', '.join(self.subjects.generators)}",
+        ]
+
+    def provenance(self) -> Mapping[str, Any]:
+        """The file that was judged."""
+        return {"profile": self.profile.name, "evidence": str(self.config.evidence), "rows": len(self.table)}
