@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 AUDIT = """
 def test_wide_images_exist(evidence, generator, reward, judge):
-    assert len(evidence.items("control/faithful", "pairs")) == 2 and generator and reward and judge
+    assert len(evidence.items("control/faithful", "pairs")) == 12 and generator and reward and judge
 """
 
 
@@ -40,7 +40,7 @@ def _pytest(site: Path, repository: Path, *arguments: str) -> subprocess.Complet
 def test_a_two_line_audit_in_another_repository_uses_the_session_fixtures(site: Path, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
     (tmp_path / "test_own.py").write_text(AUDIT)
-    result = _pytest(site, tmp_path, "--model=control/faithful", "--audit-pairs=2", "-q")
+    result = _pytest(site, tmp_path, "--model=control/faithful", "--audit-pairs=12", "-q")
     assert result.returncode == 0, result.stdout + result.stderr
     assert str(ROOT) not in result.stdout
     assert (tmp_path / ".aes_audit" / "images").is_dir()
