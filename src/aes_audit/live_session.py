@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from aes_audit.device import pick_device
+from aes_audit.errors import AesAuditError
 from aes_audit.gates.reach import refuse_unreachable, sight
 from aes_audit.gates.thresholds import Gate, Profile, Thresholds
 from aes_audit.generators.resolve import DiffusersModel, resolve_generator
@@ -42,6 +43,7 @@ class LiveSession(AuditSession):
         super().__init__(config, thresholds, profile)
         self.progress = progress
         self._collected: dict[str, Evidence] = {}
+        self._failed: dict[str, AesAuditError] = {}
         self._settled: dict[Case, Settled] = {}
         self._selected: tuple[Case, ...] | None = None
         self._compared: frozenset[Case] = frozenset()
@@ -121,9 +123,19 @@ class LiveSession(AuditSession):
 
         for name in models:
             if name not in self._collected:
-                self._collected[name] = self._collect(name)
+                self._collected[name] = self._collect_once(name)
         wanted = [self._collected[name] for name in dict.fromkeys(models)]
         return wanted[0] if len(wanted) == 1 else Evidence.concat(wanted)
+
+    def _collect_once(self, name: str) -> Evidence:
+        # A model that cannot be loaded is not tried again for every case that reads it.
+        if name in self._failed:
+            raise self._failed[name]
+        try:
+            return self._collect(name)
+        except AesAuditError as error:
+            self._failed[name] = error
+            raise
 
     def _collect(self, name: str) -> Evidence:
         from aes_audit.evidence.collecting import collect_pairs
