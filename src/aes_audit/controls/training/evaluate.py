@@ -38,7 +38,7 @@ def load_pipeline(folder: Path, adapter: str | None, device: torch.device) -> An
     from diffusers import StableDiffusion3Pipeline
 
     pipeline = StableDiffusion3Pipeline.from_pretrained(
-        folder / "faithful", text_encoder_3=None, tokenizer_3=None, torch_dtype=torch.float32
+        folder / "faithful", text_encoder_3=None, tokenizer_3=None, dtype=torch.float32
     )
     if adapter is not None:
         pipeline.load_lora_weights(folder / adapter)

@@ -212,7 +212,7 @@ def load_painter(folder: Path, device: torch.device) -> Painter:
     from diffusers import SD3Transformer2DModel
     from transformers import CLIPTextModelWithProjection
 
-    transformer = SD3Transformer2DModel.from_pretrained(folder / "transformer", torch_dtype=torch.float32)
+    transformer = SD3Transformer2DModel.from_pretrained(folder / "transformer", dtype=torch.float32)
     encoders = [
         CLIPTextModelWithProjection.from_pretrained(folder / name, dtype=torch.float32)
         for name in ("text_encoder", "text_encoder_2")

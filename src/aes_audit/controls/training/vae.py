@@ -109,7 +109,7 @@ def load_vae(folder: Path, device: torch.device) -> Any:
     """The frozen autoencoder of a folder, float32, in channels-last layout."""
     from diffusers import AutoencoderKL
 
-    vae = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
+    vae = AutoencoderKL.from_pretrained(folder, dtype=torch.float32)
     vae.requires_grad_(False).eval()
     return vae.to(device, memory_format=torch.channels_last)
 
