@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from os import PathLike
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from aes_audit.errors import InvalidEvidence
@@ -17,12 +18,21 @@ from aes_audit.evidence.schema import COLUMNS, KEY, SELECTED, Row
 from aes_audit.evidence.selection import flags, selected_dimensions
 from aes_audit.evidence.validation import refuse_contradictions, validated
 
-__all__ = ["Evidence"]
+__all__ = ["Column", "Evidence"]
 
 # What a cell is must not be guessed from its neighbours before it has been checked.
 _OBJECT = dict.fromkeys(COLUMNS, object)
 
 _GROUP = ("model", "set", "scorer", "image", "prompt")
+
+
+class Column(NamedTuple):
+    """One score of every item that has a row for it."""
+
+    items: tuple[str, ...]
+    """Sorted."""
+    values: npt.NDArray[np.float64]
+    """In the scorer's unit, one per item; a row with an error is NaN. Not to be written to."""
 
 
 class Evidence:
@@ -90,9 +100,18 @@ class Evidence:
 
         `prompt` None means the rows without a text. Items without a row are not in the index.
         """
-        group = self._groups.get((model, set, scorer, image, prompt), slice(0, 0))
-        index = pd.Index(self._grouped["item"].array[group], name="item")
-        return pd.Series(self._grouped["value"].to_numpy()[group], index=index, name=scorer, dtype="float64")
+        items, values = self.column(model, set, scorer, image, prompt)
+        index = pd.Index(items, name="item", dtype="str")
+        return pd.Series(values, index=index, name=scorer, dtype="float64", copy=True)
+
+    def column(self, model: str, set: str, scorer: str, image: str, prompt: str | None) -> Column:
+        """The same as plain items and values, looked up once: several measurements read one column."""
+        key = (model, set, scorer, image, prompt)
+        if key not in self._columns:
+            group = self._groups.get(key, slice(0, 0))
+            items = tuple(self._grouped["item"].array[group])
+            self._columns[key] = Column(items, self._grouped["value"].to_numpy()[group])
+        return self._columns[key]
 
     def selected(self, model: str, set: str) -> dict[str, frozenset[str]] | None:
         """The dimensions that each item's prompt asked for; items for which that is unknown are left out.
@@ -130,6 +149,10 @@ class Evidence:
 
     def __repr__(self) -> str:
         return f"Evidence({len(self)} rows of {', '.join(self.models)})"
+
+    @cached_property
+    def _columns(self) -> dict[tuple[str | None, ...], Column]:
+        return {}
 
     @cached_property
     def _grouped(self) -> pd.DataFrame:

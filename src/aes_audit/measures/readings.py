@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from aes_audit.evidence.table import Column
 from aes_audit.measures.request import Request
 from aes_audit.prompts.dimensions import DIMENSIONS
 from aes_audit.statistics.bootstrap import Floats
@@ -40,13 +41,13 @@ def read(request: Request, cells: Sequence[Cell], planned: Sequence[str]) -> Flo
     """
     table = np.full((len(planned), len(cells)), np.nan)
     for column, cell in enumerate(cells):
-        series = _series(request, cell)
-        if series is None:
+        found = _column(request, cell)
+        if found is None:
             text = "without text" if cell.prompt is None else f"under the text '{cell.prompt}'"
             raise request.skip(
                 f"the table has no {cell.scorer!r} rows of {cell.model!r} for image '{cell.image}' {text}"
             )
-        table[:, column] = series.reindex(planned).to_numpy()
+        table[:, column] = _aligned(found, planned)
     return table
 
 
@@ -54,19 +55,28 @@ def asked_in(request: Request, cells: Sequence[Cell]) -> tuple[str, ...]:
     """The expected items, else those with a row, error or not, in every cell: tuples need not be complete."""
     if request.expected is not None:
         return request.expected
-    found = [_series(request, cell) for cell in cells]
-    indices = [set() if series is None else set(series.index) for series in found]
-    return tuple(sorted(set.intersection(*indices)))
+    found = [_column(request, cell) for cell in cells]
+    asked = [set() if column is None else set(column.items) for column in found]
+    return tuple(sorted(set.intersection(*asked)))
 
 
 def read_judge(request: Request, model: str, images: Sequence[str], planned: Sequence[str]) -> Floats:
     """J(I, d) in [0, 2] of shape (planned, images, dimensions), NaN where there is none."""
     scores = np.full((len(planned), len(images), len(DIMENSIONS)), np.nan)
     for position in np.ndindex(len(images), len(DIMENSIONS)):
-        series = _series(request, Cell(model, images[position[0]], None, f"{JUDGE}/{DIMENSIONS[position[1]]}"))
-        if series is not None:
-            scores[(slice(None), *position)] = series.reindex(planned).to_numpy()
+        found = _column(request, Cell(model, images[position[0]], None, f"{JUDGE}/{DIMENSIONS[position[1]]}"))
+        if found is not None:
+            scores[(slice(None), *position)] = _aligned(found, planned)
     return scores
+
+
+def _aligned(column: Column, planned: Sequence[str]) -> Floats:
+    """The column in the order of the planned items, NaN where it has none."""
+    # Nearly always every item has its row, and looking each of them up is most of the time of reading.
+    if column.items == tuple(planned):
+        return column.values
+    known = dict(zip(column.items, column.values, strict=True))
+    return np.array([known.get(item, np.nan) for item in planned], dtype=np.float64)
 
 
 def complete(table: Floats) -> npt.NDArray[np.bool_]:
@@ -85,10 +95,10 @@ def losses(
     return {"lost": {first: int(lost_first.sum()), second: int(lost_second.sum()), "p_value": p_value}}
 
 
-def _series(request: Request, cell: Cell) -> Any:
-    """The item-indexed scores of a cell, None if it has no row."""
+def _column(request: Request, cell: Cell) -> Column | None:
+    """The scores of a cell by item, None if it has no row."""
     for prompt in dict.fromkeys((cell.prompt, None)):
-        series = request.evidence.values(cell.model, request.set, cell.scorer, cell.image, prompt)
-        if len(series):
-            return series
+        column = request.evidence.column(cell.model, request.set, cell.scorer, cell.image, prompt)
+        if column.items:
+            return column
     return None

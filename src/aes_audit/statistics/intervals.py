@@ -69,7 +69,7 @@ def bca_mean(values: Floats, *, seed: int, confidence: float = 0.95, resamples: 
     """Bootstrap ladder for the mean of item values, shape (n,); see `bootstrap` for its rungs."""
 
     def means(positions: Positions) -> Floats:
-        return np.asarray(values[positions].mean(axis=-1), dtype=np.float64)
+        return np.asarray(values.take(positions).mean(axis=-1), dtype=np.float64)
 
     if len(values) >= MIN_ITEMS and np.ptp(values) == 0:
         return Interval(None, reason="no variation")

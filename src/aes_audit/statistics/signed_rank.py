@@ -15,6 +15,8 @@ from aes_audit.statistics.bootstrap import Floats, Positions, resampled_counts
 
 __all__ = ["DECIMALS", "RankSums", "Signs", "Variant", "doubled_ranks", "rank_sums", "resampled_effects", "sign_groups"]
 
+Counts = npt.NDArray[np.int64]
+
 Variant = Literal["wilcox", "pratt"]
 """`wilcox` drops zero differences; `pratt` ranks them with the others and then leaves them out of the sums."""
 
@@ -66,16 +68,15 @@ def sign_groups(differences: Floats) -> Signs:
     return Signs(bins, sign, np.flatnonzero(opens & (sign != 0)))
 
 
-def rank_sums(counts: npt.NDArray[np.int64], signs: Signs, variant: Variant) -> RankSums:
+def rank_sums(counts: Counts, signs: Signs, variant: Variant) -> RankSums:
     """Rank sums of bin counts (resamples, bins). Source: Wilcoxon (1945), Pratt (1959)."""
-    drawn = counts.astype(np.float64)
-    tied, midranks, skipped = _midranks(drawn, signs, variant)
+    tied, doubled, zeros = _doubled_midranks(counts, signs, variant)
+    skipped = zeros.astype(np.float64)
     last = tied.sum(axis=1) + skipped
     mean = (last * (last + 1) - skipped * (skipped + 1)) / 4
     squares = last * (last + 1) * (2 * last + 1) - skipped * (skipped + 1) * (2 * skipped + 1)
-    cubes = np.einsum("ij,ij,ij->i", tied, tied, tied)
-    variance = squares / 24 - (cubes - last + skipped) / 48
-    plus = np.einsum("ij,ij,j->i", drawn, midranks, np.asarray(signs.sign > 0, dtype=np.float64))
+    variance = squares / 24 - (np.vecdot(tied * tied, tied) - last + skipped) / 48
+    plus = np.vecdot(_positive(counts, signs), doubled) / 2
     return RankSums(plus, 2 * mean - plus, mean, variance)
 
 
@@ -86,27 +87,37 @@ def resampled_effects(signs: Signs, positions: Positions) -> Floats:
     return effects
 
 
-def doubled_ranks(signs: Signs, variant: Variant) -> npt.NDArray[np.int64]:
-    """Twice the mid-rank of every non-zero difference: whole numbers, ascending."""
-    counts = np.bincount(signs.bins, minlength=len(signs.sign))
-    _, midranks, _ = _midranks(counts[np.newaxis].astype(np.float64), signs, variant)
-    nonzero = signs.sign != 0
-    return np.repeat(np.rint(2 * midranks[0, nonzero]).astype(np.int64), counts[nonzero])
+def doubled_ranks(signs: Signs, variant: Variant) -> Counts:
+    """Twice the mid-rank of every non-zero difference, ascending (whole numbers)."""
+    counts = np.bincount(signs.bins, minlength=len(signs.sign))[np.newaxis]
+    tied, doubled, _ = _doubled_midranks(counts, signs, variant)
+    return np.repeat(doubled[0], tied[0])
 
 
-def _midranks(drawn: Floats, signs: Signs, variant: Variant) -> tuple[Floats, Floats, Floats]:
-    """Tied items per group, mid-rank per bin, and zeros that take up the lowest ranks."""
-    zero = signs.sign == 0
-    zeros = drawn[:, zero].sum(axis=1)
+def _doubled_midranks(counts: Counts, signs: Signs, variant: Variant) -> tuple[Counts, Counts, Counts]:
+    """Items and twice the mid-rank per group of tied |d|, and the zeros that take up the lowest ranks.
+
+    In whole numbers, which is exact, and running totals of integers take a fifth of the time of floats.
+    """
+    tied = counts
+    if not _is_untied(signs):
+        tied = np.add.reduceat(counts, signs.starts, axis=1) if len(signs.starts) else counts[:, :0]
+    zeros = counts[:, signs.sign == 0].sum(axis=1)
     skipped = zeros if variant == "pratt" else np.zeros_like(zeros)
-    if len(signs.starts) == len(signs.sign):
-        tied = drawn
-    else:
-        tied = np.add.reduceat(drawn, signs.starts, axis=1) if len(signs.starts) else drawn[:, :0]
-    midranks = np.cumsum(tied, axis=1) - (tied - 1) / 2 + skipped[:, np.newaxis]
-    if len(signs.starts) < len(signs.sign):
-        # Bins of one group share its rank; zeros get one that nothing multiplies.
-        width = np.diff(np.append(signs.starts, len(signs.sign)))
-        filler = np.zeros((len(drawn), int(zero.sum())))
-        midranks = np.concatenate([filler, np.repeat(midranks, width, axis=1)], axis=1)
-    return tied, midranks, skipped
+    doubled = 2 * np.cumsum(tied, axis=1) - tied + (2 * skipped + 1)[:, np.newaxis]
+    return tied, doubled, skipped
+
+
+def _positive(counts: Counts, signs: Signs) -> Counts:
+    """Positive differences per group, (resamples, groups)."""
+    if _is_untied(signs):
+        return counts * (signs.sign > 0)
+    positive = np.flatnonzero(signs.sign > 0)
+    found = np.zeros((len(counts), len(signs.starts)), dtype=np.int64)
+    # A group has at most one bin of either sign.
+    found[:, np.searchsorted(signs.starts, positive, side="right") - 1] = counts[:, positive]
+    return found
+
+
+def _is_untied(signs: Signs) -> bool:
+    return len(signs.starts) == len(signs.sign)
