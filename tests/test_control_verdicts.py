@@ -88,6 +88,32 @@ def test_the_failure_says_what_was_measured_against_what_and_what_to_look_at(aud
     assert "Traceback" not in text
 
 
+def test_a_success_rate_is_settled_before_the_last_pair_and_as_the_full_run_would(audits: Run) -> None:
+    alone = ("--model=control/beautified", "-k", "test_success")
+    audits("--model=control/beautified", FAITHFUL)  # the images of all pairs are there for the full run
+    full, stopped = audits(*alone, "--audit-early-stop=off"), audits(*alone)
+    for judge in ("preference/control-judge", "preference/control-clip"):
+        whole, part = full.one("success_rate", judge), stopped.one("success_rate", judge)
+        assert part["verdict"] == whole["verdict"]
+        low, high = part["details"]["bounds"] if part["estimate"] is None else (whole["estimate"],) * 2
+        assert low <= whole["estimate"] <= high
+    seen = stopped.one("success_rate", "preference/control-judge")
+    assert seen["details"]["stopped_at"] < 150
+    assert seen["estimate"] is None
+    assert re.search(
+        r"stopped early: control/beautified after \d+ of 150 pairs; \d+ images were not needed", stopped.text
+    )
+
+
+@pytest.mark.heavy
+def test_images_that_a_settled_verdict_does_not_need_are_not_made(audits: Run, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    result = audits("--model=control/beautified", "-k", "test_success", f"--audit-store={store}", "--audit-pairs=60")
+    after = max(entry["details"]["stopped_at"] for entry in result.entries)
+    assert after < 60
+    assert len(list((store / "images").rglob("*.json"))) < 2 * 60
+
+
 def test_the_instructed_control_does_not_fail(audits: Run) -> None:
     result = audits("--model=control/instructed", FAITHFUL)
     assert result.code == 0, result.text

@@ -15,9 +15,11 @@ from aes_audit.errors import UnknownName
 from aes_audit.evidence.schema import Row
 from aes_audit.evidence.table import Evidence
 from aes_audit.gates.thresholds import Gate, Profile, Thresholds
-from aes_audit.measures.names import PAIRED, REWARD_SUBJECT, SCORED_BY, TRUTH_NEEDED
+from aes_audit.measures.names import METRIC_NEEDS, PAIRED, SCORED_BY, TRUTH_NEEDED
+from aes_audit.measures.names import REWARD_SUBJECT as OF_SCORER
 from aes_audit.options import AuditConfig
-from aes_audit.planning import Case, Subjects, live_cases, live_subjects, recorded_cases
+from aes_audit.planning import Case, Subjects, live_cases, live_subjects
+from aes_audit.recorded_planning import recorded_cases
 
 PROFILE = Profile(
     name="here",
@@ -34,6 +36,7 @@ PROFILE = Profile(
 )
 GATES = (Gate("here", "success_rate", at_least=0.5), Gate("here", "success_rate", "preference/p", at_least=0.9))
 THRESHOLDS = Thresholds(Path("t.toml"), {"here": PROFILE}, GATES)
+REWARD_SUBJECT = OF_SCORER & set(SCORED_BY)
 ONE_MODEL = set(SCORED_BY) - PAIRED - REWARD_SUBJECT
 
 
@@ -79,7 +82,21 @@ def table(*models: str, scorers: Sequence[str] = ("pretty", "blip-itm", "judge/c
         else:
             prompt = None if scorer.startswith(("judge/", "truth/")) else "wide"
             rows += [Row(model, "pairs", "1", image, prompt, scorer, 1.0) for image in ("original", "wide")]
+            if prompt:
+                rows.append(Row(model, "pairs", "1", "original", "original", scorer, 1.0))
     return Evidence.from_rows(rows)
+
+
+OTHER_SETS = Evidence.from_rows(
+    [
+        Row("human", "art", "1", "work", "caption", "pretty", 1.0),
+        *(Row("a", "emotion", "1", image, "sad", "pretty", 1.0) for image in ("sad", "happy")),
+        Row("a", "emotion", "1", "sad", "sad", "blip-itm/face", 1.0),
+        *(Row("editor", "edits", "1", image, "original", "pretty", 1.0) for image in ("source", "edited")),
+        *(Row("human", "ratings", "1", "work", None, f"{who}/clarity", 1.0) for who in ("judge", "truth")),
+    ]
+)
+"""One item of every set besides the pairs."""
 
 
 def recorded(
@@ -221,15 +238,40 @@ class TestRecorded:
         _, cases = recorded(both, base_model="b")
         assert {case.scorer for case in cases if case.metric in PAIRED} == {"pretty"}
 
+    def test_the_judge_is_compared_beside_the_rewards(self) -> None:
+        _, cases = recorded(table("a", "b", scorers=["pretty", "judge/clarity"]), base_model="b")
+        assert {case.scorer for case in cases if case.metric == "realignment_quality"} == {"pretty", "judge"}
+
     def test_several_truths_are_told_apart(self) -> None:
         _, cases = recorded(table("a", scorers=["pretty", "preference/p", "preference/q"]))
         truths = {(case.truth, case.group) for case in cases if case.metric == "reward_auroc"}
-        assert truths == {("preference/p", "preference/p"), ("preference/q", "preference/q")}
+        assert truths == {("preference/p", None), ("preference/q", None)}
         assert_tellable(cases)
 
     def test_the_matcher_is_blip_itm_or_the_profiles(self) -> None:
         _, cases = recorded(table("a", scorers=["pretty", "blip-itm", "match"]))
         assert {case.scorer for case in cases if case.metric == "concept_kept"} == {"blip-itm", "match"}
+
+    def test_every_metric_of_the_contract_is_planned_where_the_table_has_its_rows(self) -> None:
+        _, cases = recorded(Evidence.concat([table("a", "b"), OTHER_SETS]), base_model="b")
+        assert metrics(cases) == set(METRIC_NEEDS)
+        assert_tellable(cases)
+
+    def test_other_sets_are_about_their_own_models_and_scorers(self) -> None:
+        _, cases = recorded(Evidence.concat([table("a", "b"), OTHER_SETS]))
+        found = {(case.metric, case.subject, case.models, case.group, case.reference) for case in cases}
+        for reference in "ab":
+            assert ("art_z", "pretty", ("human",), None, reference) in found
+        assert ("emotion_accuracy", "pretty", ("a",), "sad", None) in found
+        assert ("emotion_rendering", "a", ("a",), "happy", None) in found
+        assert ("edit_shift", "editor", ("editor",), None, None) in found
+        for group in (None, "used", "clarity"):
+            assert ("judge_agreement_mae", "judge", ("human",), group, None) in found
+
+    def test_a_reward_that_was_named_is_the_only_one_held_against_art_and_emotion(self) -> None:
+        _, cases = recorded(Evidence.concat([table("a"), OTHER_SETS]), rewards=["pretty"])
+        assert metrics(cases) == REWARD_SUBJECT | {"art_z", "emotion_accuracy"}
+        assert {case.subject for case in cases} == {"pretty"}
 
     @pytest.mark.parametrize(
         ("models", "base_model", "rewards", "complaint"),
@@ -268,4 +310,4 @@ def test_an_id_reads_like_a_sentence_and_fits_a_keyword_filter() -> None:
     ids = {case.metric: case.id for case in cases}
     assert ids["success_rate"] == "a, by preference/q"
     assert ids["realignment_quality"] == "a, vs b, by nice"
-    assert ids["reward_auroc"] == "r, on good + bad"
+    assert ids["reward_auroc"] == "r, on good + bad, truth preference/t"

@@ -16,6 +16,7 @@ from aes_audit.gates.calibration import Calibration
 from aes_audit.gates.comparison import Comparison, compare
 from aes_audit.gates.verdicts import Judgement, Verdict
 from aes_audit.measures.measurement import Measurement
+from aes_audit.measures.names import METRIC_NEEDS
 from aes_audit.planning import Case
 from aes_audit.report.results import Entry, entry
 
@@ -195,7 +196,7 @@ def _not_measured(case: Case, audit: str, reason: str) -> Judgement:
         metric=case.metric,
         model="+".join(case.models),
         base_model=case.base_model,
-        set="pairs",
+        set=METRIC_NEEDS[case.metric].set,
         scorer=case.scorer,
         n=0,
         missing=0,
@@ -212,6 +213,8 @@ def _about(case: Case) -> str:
         about += f" by {case.scorer}"
     if case.base_model:
         about += f" against {case.base_model}"
+    if case.group:
+        about += f" ({case.group})"
     return about
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aes_audit.gates.thresholds import read_thresholds
-from aes_audit.measures.names import PAIRED, SCORED_BY
+from aes_audit.measures.names import METRIC_NEEDS, PAIRED
 from aes_audit.options import AuditConfig
 from aes_audit.session import AuditSession
 
@@ -20,7 +20,7 @@ def open_session(config: AuditConfig, progress: Progress) -> AuditSession:
 
     Raises UsageError (its subclasses name the fault and the way out).
     """
-    thresholds = read_thresholds(config.thresholds, PAIRED, SCORED_BY.keys() - PAIRED)
+    thresholds = read_thresholds(config.thresholds, PAIRED, METRIC_NEEDS.keys() - PAIRED)
     profile = thresholds.profile(config.profile)
     if config.evidence:
         from aes_audit.evidence.reading import read_evidence

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from aes_audit.errors import UnknownName
 from aes_audit.gates.thresholds import Gate, Profile, Thresholds
 from aes_audit.measures.names import PAIRED, REWARD_SUBJECT, SCORED_BY, TRUTH_NEEDED
 from aes_audit.options import AuditConfig
 
-if TYPE_CHECKING:
-    from aes_audit.evidence.table import Evidence
-
-__all__ = ["Case", "Subjects", "live_cases", "live_subjects", "recorded_cases"]
+__all__ = ["Case", "Subjects", "live_cases", "live_subjects"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +49,9 @@ class Case:
     gate: Gate | None
     """What is asked of it."""
     group: str | None = None
-    """Tells cases apart that differ in nothing else: the truth, where a table holds several."""
+    """The sub-group, for metrics that have some: an emotion, a dimension."""
+    reference: str | None = None
+    """The generator whose originals are the population that art is compared with."""
 
     @property
     def subject(self) -> str:
@@ -70,7 +67,9 @@ class Case:
         else:
             parts += [f"vs {self.base_model}"] if self.base_model else []
             parts += [f"by {self.scorer}"]
-        parts += [f"truth {self.group}"] if self.group else []
+        parts += [f"truth {self.truth}"] if self.truth else []
+        parts += [f"against originals of {self.reference}"] if self.reference else []
+        parts += [self.group] if self.group else []
         return ", ".join(parts)
 
     @property
@@ -84,6 +83,8 @@ class Case:
         parts = [self.metric, self.scorer, self.truth or "", f"vs {self.base_model}" if self.base_model else ""]
         # One reward may be audited on several generators in one run.
         parts += [f"on {' + '.join(self.models)}"] if self.metric in REWARD_SUBJECT else []
+        parts += [f"against originals of {self.reference}"] if self.reference else []
+        parts += [self.group] if self.group else []
         return " ".join(part for part in parts if part)
 
     @property
@@ -119,38 +120,6 @@ def live_cases(
     )
 
 
-def recorded_cases(
-    evidence: Evidence, config: AuditConfig, profile: Profile, thresholds: Thresholds
-) -> tuple[Subjects, tuple[Case, ...]]:
-    """Every case that a recorded table has rows for; raises UnknownName for a name that is not in it."""
-    models = tuple(dict.fromkeys(config.models)) or evidence.models
-    for name in (*models, *([config.base_model] if config.base_model else [])):
-        if name not in evidence.models:
-            raise UnknownName("model in the evidence", name, evidence.models)
-    scorers = {name for model in models for name in evidence.scorers(model, "pairs")}
-    rewards = tuple(sorted(name for name in scorers if not name.startswith(("preference/", "judge/", "truth/"))))
-    for name in config.rewards:
-        if name not in rewards:
-            raise UnknownName("reward in the evidence", name, rewards)
-    preferences = tuple(sorted(name for name in scorers if name.startswith("preference/")))
-    by_kind: Mapping[str, tuple[str, ...]] = {
-        "preference": preferences,
-        "reward": rewards,
-        "matcher": tuple(name for name in rewards if name in ("blip-itm", profile.matcher)),
-        "judge": ("judge",) if any(name.startswith("judge/") for name in scorers) else (),
-    }
-    compared = tuple(model for model in models if model != config.base_model) if config.models == () else models
-    named = tuple(dict.fromkeys(config.rewards))
-    subjects = Subjects(compared, config.base_model, named or rewards, models)
-    if named and not config.models:
-        subjects = Subjects((), None, named, models)
-    cases = [
-        *_generator_cases(subjects, by_kind, profile, thresholds),
-        *_reward_cases(subjects.rewards, [(model,) for model in models], preferences, profile, thresholds),
-    ]
-    return subjects, tuple(case for case in cases if _has_rows(evidence, case))
-
-
 def _generator_cases(
     subjects: Subjects, scorers: Mapping[str, tuple[str, ...]], profile: Profile, thresholds: Thresholds
 ) -> Iterator[Case]:
@@ -178,13 +147,4 @@ def _reward_cases(
             for reward in rewards:
                 gate = thresholds.gate(profile.name, metric, reward)
                 for truth in needed:
-                    group = truth if len(needed) > 1 else None
-                    yield Case(metric, pool, None, reward, truth, gate, group)
-
-
-def _has_rows(evidence: Evidence, case: Case) -> bool:
-    models = (*case.models, *([case.base_model] if case.base_model else []))
-    if case.scorer == "judge":
-        return all(any(name.startswith("judge/") for name in evidence.scorers(model, "pairs")) for model in models)
-    needed = [case.scorer, *([case.truth] if case.truth else [])]
-    return all(evidence.has(model, "pairs", scorer) for model in models for scorer in needed)
+                    yield Case(metric, pool, None, reward, truth, gate)

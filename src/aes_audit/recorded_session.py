@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from aes_audit.gates.thresholds import Profile, Thresholds
 from aes_audit.options import AuditConfig
-from aes_audit.planning import Case, Subjects, recorded_cases
+from aes_audit.planning import Case, Subjects
+from aes_audit.recorded_planning import recorded_cases
 from aes_audit.session import AuditSession
 
 if TYPE_CHECKING:

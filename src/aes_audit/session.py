@@ -107,6 +107,8 @@ class AuditSession(ABC):
             base_model=case.base_model,
             scorer=case.scorer,
             truth=case.truth,
+            group=case.group,
+            reference=case.reference,
             expected=self.expected(case),
             confidence=gate.confidence if gate else 0.95,
             interval=gate.interval if gate else "exact",

@@ -33,7 +33,7 @@ def keep(folder: Path, index: str, entry: object) -> Path:
     extension = baseline_extension(folder)
     location = extension.get_location(test_location=None, index=index)  # type: ignore[arg-type]
     collection = SnapshotCollection(location=location)
-    collection.add(Snapshot(name=f"test_x::{index.split('::')[-1]}", data=json.dumps(entry)))
+    collection.add(Snapshot(name=f"test_x|{index.split('|')[-1]}", data=json.dumps(entry)))
     extension.write_snapshot_collection(snapshot_collection=collection)
     return Path(location)
 
@@ -53,7 +53,7 @@ def test_blessing_one_entry_keeps_the_others_of_the_file(tmp_path: Path) -> None
     assert read_baseline(tmp_path, INDEX) == BLESSED
     assert list(json.loads(file.read_text())) == ["quality_shift hpsv3", "wide_quality hpsv3"]
     baseline_extension(tmp_path)().delete_snapshots(
-        snapshot_location=str(file), snapshot_names={"test_x::quality_shift hpsv3"}
+        snapshot_location=str(file), snapshot_names={"test_x|quality_shift hpsv3"}
     )
     assert list(json.loads(file.read_text())) == ["wide_quality hpsv3"]
 
@@ -71,6 +71,8 @@ def test_blessing_one_entry_keeps_the_others_of_the_file(tmp_path: Path) -> None
         (".", "-."),
         ("../../etc", "..-..-etc"),
         ("a::b", "a-b"),
+        ("a|b", "a-b"),
+        (":", "-"),
     ],
 )
 def test_a_subject_makes_a_file_name_that_stays_in_the_folder(tmp_path: Path, subject: str, folder: str) -> None:

@@ -69,10 +69,12 @@ def test_the_metrics_are_those_of_the_contract() -> None:
 
 
 def test_planning_and_measuring_agree_on_what_a_metric_needs() -> None:
-    pairs = {name: metric for name, metric in METRICS.items() if metric.set == "pairs"}
-    assert {name: metric.scorer_kind for name, metric in pairs.items()} == dict(names.SCORED_BY)
-    assert {name for name, metric in pairs.items() if metric.paired} == set(names.PAIRED)
-    assert {name for name, metric in pairs.items() if metric.needs_truth} == set(names.TRUTH_NEEDED)
+    assert set(names.METRIC_NEEDS) == set(METRICS)
+    for name, metric in METRICS.items():
+        needs = names.METRIC_NEEDS[name]
+        found = (needs.set, needs.scorer, needs.paired, needs.truth)
+        assert found == (metric.set, metric.scorer_kind, metric.paired, metric.needs_truth)
+        assert metric.set == "ratings" or set(needs.groups) == set(metric.groups)
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=list(METRICS))

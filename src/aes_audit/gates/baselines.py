@@ -26,7 +26,8 @@ __all__ = ["Baseline", "audit_name", "baseline_extension", "baseline_file", "bas
 Baseline = Mapping[str, Any]
 """What a blessed measurement keeps: estimate, interval, n, tolerance, items, conditions and provenance."""
 
-_SEPARATOR = "::"
+# One character: of a longer one, a part's own end could become the beginning.
+_SEPARATOR = "|"
 
 
 def audit_name(path: Path) -> str:
@@ -36,7 +37,7 @@ def audit_name(path: Path) -> str:
 
 def baseline_index(subject: str, audit: str, key: str) -> str:
     """Where a measurement is kept: file `<subject>/<audit>.json`, entry `key`."""
-    return _SEPARATOR.join(part.replace(_SEPARATOR, ":") for part in (subject, audit, key))
+    return _SEPARATOR.join(part.replace(_SEPARATOR, "/") for part in (subject, audit, key))
 
 
 def baseline_file(folder: Path, index: str) -> Path:

@@ -292,7 +292,8 @@ def _rate_measurement(gate: Gate, successes: int, missing: int, planned: int) ->
         return shown
     bounds = proportion(successes, planned, gate.confidence, gate.interval).bounds
     best = proportion(successes + missing, planned, gate.confidence, gate.interval).bounds
-    return replace(shown, estimate=successes / planned, interval=bounds, details={"best_interval": best})
+    details = {"best_interval": best, "best_estimate": (successes + missing) / planned}
+    return replace(shown, estimate=successes / planned, interval=bounds, details=details)
 
 
 def _pair_measurement(gate: Gate, pairs: Discordant, n: int, missing: int, uneven: float) -> Measurement:

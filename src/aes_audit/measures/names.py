@@ -4,33 +4,71 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
-__all__ = ["PAIRED", "REWARD_SUBJECT", "SCORED_BY", "TRUTH_NEEDED"]
+__all__ = ["METRIC_NEEDS", "PAIRED", "REWARD_SUBJECT", "SCORED_BY", "TRUTH_NEEDED", "Needs"]
 
-SCORED_BY: Mapping[str, str] = MappingProxyType(
+
+class Needs(NamedTuple):
+    """What a metric reads."""
+
+    set: str
+    """Evidence set."""
+    scorer: str
+    """Kind of scorer: `preference`, `reward`, `matcher` or `judge`."""
+    paired: bool = False
+    """Whether two models are compared."""
+    of_scorer: bool = False
+    """Whether the verdict is about the scorer and not about the model."""
+    truth: bool = False
+    """Whether the scorer is held against a preference judge."""
+    also_judge: bool = False
+    """Whether the sum of the dimension judge is read beside the rewards, as the paper's tables do."""
+    groups: tuple[str | None, ...] = (None,)
+    """Sub-groups that are measured apart; None is the whole."""
+
+
+_EMOTIONS = ("sad", "angry", "fearful")
+
+METRIC_NEEDS: Mapping[str, Needs] = MappingProxyType(
     {
-        "success_rate": "preference",
-        "quality_shift": "reward",
-        "wide_quality": "reward",
-        "dimension_shift": "judge",
-        "dimension_shift_all": "judge",
-        "concept_kept": "matcher",
-        "realignment_quality": "reward",
-        "realignment_success": "preference",
-        "reward_auroc": "reward",
-        "reward_accuracy": "reward",
-        "reward_balanced_accuracy": "reward",
-        "reward_f1": "reward",
-        "prefers_wide": "reward",
+        "success_rate": Needs("pairs", "preference"),
+        "quality_shift": Needs("pairs", "reward"),
+        "wide_quality": Needs("pairs", "reward"),
+        "dimension_shift": Needs("pairs", "judge"),
+        "dimension_shift_all": Needs("pairs", "judge"),
+        "concept_kept": Needs("pairs", "matcher"),
+        "realignment_quality": Needs("pairs", "reward", paired=True, also_judge=True),
+        "realignment_success": Needs("pairs", "preference", paired=True),
+        "reward_auroc": Needs("pairs", "reward", of_scorer=True, truth=True),
+        "reward_accuracy": Needs("pairs", "reward", of_scorer=True, truth=True),
+        "reward_balanced_accuracy": Needs("pairs", "reward", of_scorer=True, truth=True),
+        "reward_f1": Needs("pairs", "reward", of_scorer=True, truth=True),
+        "prefers_wide": Needs("pairs", "reward", of_scorer=True),
+        "art_z": Needs("art", "reward", of_scorer=True),
+        "emotion_accuracy": Needs("emotion", "reward", of_scorer=True, groups=_EMOTIONS),
+        "emotion_rendering": Needs("emotion", "matcher", groups=("happy", *_EMOTIONS)),
+        "positivity_shift": Needs("emotion", "matcher"),
+        "edit_shift": Needs("edits", "reward", also_judge=True),
+        "judge_agreement_accuracy": Needs("ratings", "judge", of_scorer=True),
+        "judge_agreement_mae": Needs("ratings", "judge", of_scorer=True),
+        "judge_agreement_weighted_mae": Needs("ratings", "judge", of_scorer=True),
+        "judge_agreement_weighted_f1": Needs("ratings", "judge", of_scorer=True),
+        "judge_agreement_quadratic_kappa": Needs("ratings", "judge", of_scorer=True),
     }
 )
-"""Metrics of the set `pairs` and the kind of scorer each reads."""
+"""Every metric of the evidence contract."""
 
-PAIRED = frozenset({"realignment_quality", "realignment_success"})
+SCORED_BY: Mapping[str, str] = MappingProxyType(
+    {name: needs.scorer for name, needs in METRIC_NEEDS.items() if needs.set == "pairs"}
+)
+"""Metrics of the set `pairs`, which a live run collects, and the kind of scorer each reads."""
+
+PAIRED = frozenset(name for name, needs in METRIC_NEEDS.items() if needs.paired)
 """Metrics that compare a model with a base model."""
 
-REWARD_SUBJECT = frozenset({"reward_auroc", "reward_accuracy", "reward_balanced_accuracy", "reward_f1", "prefers_wide"})
-"""Metrics whose subject is the reward and not the generator."""
+REWARD_SUBJECT = frozenset(name for name, needs in METRIC_NEEDS.items() if needs.of_scorer)
+"""Metrics whose subject is the scorer and not the generator."""
 
-TRUTH_NEEDED = REWARD_SUBJECT - {"prefers_wide"}
+TRUTH_NEEDED = frozenset(name for name, needs in METRIC_NEEDS.items() if needs.truth)
 """Metrics that hold a reward against a preference judge."""

@@ -38,7 +38,7 @@ def _cells(entry: Entry) -> tuple[str, ...]:
     missing = f" ({entry['missing']} missing)" if entry["missing"] else ""
     return (
         _subject(entry),
-        entry["metric"],
+        f"{entry['metric']} ({entry['group']})" if entry["group"] else entry["metric"],
         _read(entry),
         f"stopped at {entry['details']['stopped_at']}" if _stopped(entry) else _number(entry["estimate"]),
         _interval(entry["details"]["bounds"] if _stopped(entry) else entry["interval"]),
@@ -71,9 +71,10 @@ def _subject(entry: Entry) -> str:
 
 
 def _read(entry: Entry) -> str:
-    """What stands behind the number: the scorer, or for a reward the truth it was held against."""
+    """What stands behind the number: the scorer, or for a reward what it was held against."""
     if entry["subject"] == entry["scorer"]:
-        return str(entry["details"].get("truth") or "")
+        reference = entry["details"].get("reference") or {}
+        return str(entry["details"].get("truth") or reference.get("model") or "")
     return str(entry["scorer"])
 
 
