@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from aes_audit.device import pick_device
-from aes_audit.errors import AesAuditError
+from aes_audit.errors import AesAuditError, InfrastructureError, UsageError
 from aes_audit.gates.reach import refuse_unreachable, sight
 from aes_audit.gates.thresholds import Gate, Profile, Thresholds
 from aes_audit.generators.resolve import DiffusersModel, resolve_generator
@@ -16,7 +16,7 @@ from aes_audit.judges.registry import ClassifierJudgeModel, resolve_judge, resol
 from aes_audit.options import AuditConfig
 from aes_audit.planning import Case, Subjects, live_cases, live_subjects
 from aes_audit.prompts.pairs import PromptSet, read_prompt_set
-from aes_audit.rewards.registry import ClipRewardModel, resolve_reward
+from aes_audit.rewards.registry import resolve_reward, scorer_name
 from aes_audit.session import AuditSession, same_family
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from aes_audit.gates.curtailment import Settled
     from aes_audit.gates.verdicts import Judgement
     from aes_audit.judges.protocol import PreferenceJudge
+    from aes_audit.rewards.protocol import ResolvedReward
     from aes_audit.stopping import EarlyStop
 
 __all__ = ["LiveSession"]
@@ -45,6 +46,7 @@ class LiveSession(AuditSession):
         self._collected: dict[str, Evidence] = {}
         self._failed: dict[str, AesAuditError] = {}
         self._settled: dict[Case, Settled] = {}
+        self._health_verdicts: dict[str, str | None] = {}
         self._selected: tuple[Case, ...] | None = None
         self._compared: frozenset[Case] = frozenset()
         _ = (self.prompts, self.generators, self.rewards, self.judge, self.cases)
@@ -77,13 +79,20 @@ class LiveSession(AuditSession):
     @cached_property
     def subjects(self) -> Subjects:
         """What is under audit."""
-        return live_subjects(self.config, self.profile)
+        asked = live_subjects(self.config, self.profile)
+        return replace(asked, rewards=tuple(dict.fromkeys(map(self._scorer_name, asked.rewards))))
 
     @cached_property
     def cases(self) -> Sequence[Case]:
         """Every measurement of this run."""
         names = [preference.name for preference in self.preferences]
-        return live_cases(self.subjects, self.profile, self.thresholds, names)
+        quality = tuple(map(self._scorer_name, self.profile.quality))
+        instruments = replace(self.profile, quality=quality, matcher=self._scorer_name(self.profile.matcher))
+        return live_cases(self.subjects, instruments, self.thresholds, names)
+
+    def _scorer_name(self, spec: str) -> str:
+        """What the evidence calls the reward of a SPEC: without its path or revision."""
+        return scorer_name(spec, device=self.device)
 
     @cached_property
     def generators(self) -> Mapping[str, DiffusersModel]:
@@ -100,10 +109,19 @@ class LiveSession(AuditSession):
         }
 
     @cached_property
-    def rewards(self) -> Mapping[str, ClipRewardModel]:
+    def rewards(self) -> Mapping[str, ResolvedReward]:
         """Rewards under audit and those that serve as instruments, pinned."""
-        names = dict.fromkeys([*self.subjects.rewards, *self.profile.quality, self.profile.matcher])
-        return {name: resolve_reward(name, device=self.device) for name in names}
+        asked = live_subjects(self.config, self.profile).rewards
+        specs: dict[str, str] = {}
+        for spec in dict.fromkeys([*asked, *self.profile.quality, self.profile.matcher]):
+            other = specs.setdefault(self._scorer_name(spec), spec)
+            if other != spec:
+                raise UsageError(
+                    f"rewards {other!r} and {spec!r} have one name in the evidence: audit them one by one."
+                )
+        cache = self.config.store / "fingerprints"
+        root = self.config.rootdir
+        return {name: resolve_reward(spec, device=self.device, root=root, cache=cache) for name, spec in specs.items()}
 
     @cached_property
     def judge(self) -> ClassifierJudgeModel:
@@ -177,9 +195,31 @@ class LiveSession(AuditSession):
         )
 
     def judgement(self, case: Case) -> Judgement:
-        """As always; a case that was settled early reports bounds and where it stopped instead of an estimate."""
+        """As always, once the rewards behind it are healthy; a case settled early shows bounds and where it stopped."""
+        if case.gate is not None and self.config.health == "check":
+            self._refuse_unhealthy(case)
         settled = self._settled_early(case)
         return settled.judgement(self.measurement(case)) if settled else super().judgement(case)
+
+    def _refuse_unhealthy(self, case: Case) -> None:
+        """Raise InfrastructureError when a reward behind the number cannot order the known cases."""
+        names = {
+            case.scorer,
+            *(_matcher(judge) for judge in self.preferences if judge.name in (case.scorer, case.truth)),
+        }
+        for name in sorted(names & self.rewards.keys()):
+            if reason := self._health(name):
+                raise InfrastructureError(reason)
+
+    def _health(self, name: str) -> str | None:
+        """Why a reward may not gate anything; None for a healthy one. Asked once, and its answers are stored."""
+        from aes_audit.evidence.health import unhealthy
+        from aes_audit.rewards.health import verdict
+
+        if name not in self._health_verdicts:
+            self._health_verdicts[name] = verdict(unhealthy(self.rewards[name], self.store, self.progress))
+        found = self._health_verdicts[name]
+        return f"{name}: {found}" if found else None
 
     def gate(self, case: Case) -> Gate | None:
         """With anytime stopping, part of the level has been spent on the way; the rest is left for the end."""
@@ -229,7 +269,7 @@ class LiveSession(AuditSession):
 
     def provenance(self) -> Mapping[str, Any]:
         """Prompt set, models and instruments with revisions and identities."""
-        pinned: dict[str, DiffusersModel | ClipRewardModel | ClassifierJudgeModel] = {
+        pinned: dict[str, DiffusersModel | ResolvedReward | ClassifierJudgeModel] = {
             **self.generators,
             **self.rewards,
             self.judge.name: self.judge,
@@ -248,6 +288,11 @@ class LiveSession(AuditSession):
                 name: {"revision": model.revision, "identity": dict(model.identity)} for name, model in pinned.items()
             },
         }
+
+
+def _matcher(judge: PreferenceJudge) -> str:
+    """The reward that a preference judge reads, where it reads one."""
+    return str(getattr(judge, "matcher", ""))
 
 
 def _short(revision: str) -> str:

@@ -20,6 +20,7 @@ POLICIES = ("fail", "warn", "skip")
 EARLY_STOPS = ("curtail", "anytime", "off")
 MISMATCHES = ("compare", "warn", "error")
 REPEATS = ("rescore", "regenerate")
+HEALTH = ("check", "off")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -74,6 +75,8 @@ class AuditConfig:
     """Why the measurements of this run become baselines; None blesses nothing."""
     calibrate: RepeatPlan | None = None
     """How often to repeat each audit before it is blessed."""
+    health: str = "check"
+    """Whether rewards must order known cases before they gate anything: check or off."""
     mismatch: str = "compare"
     """Policy for baselines of other hardware or library versions: compare, warn or error."""
     command: tuple[str, ...] = ()
@@ -148,7 +151,7 @@ _OPTIONS = (
         repeatable=True,
     ),
     _Option("--base-model", "SPEC", "", "generator to compare the audited ones with, item by item"),
-    _Option("--reward", "NAME", "", "reward model to audit", repeatable=True),
+    _Option("--reward", "NAME", "", "reward model to audit: NAME, NAME@revision or NAME=PATH", repeatable=True),
     _Option("--judge", "NAME", "", "preference judge to ask besides the profile's", repeatable=True),
     _Option("--profile", "NAME", "control", "instruments, number of pairs and thresholds to use"),
     _Option("--evidence", "PATH", "", "judge this recorded evidence (Parquet, CSV or a folder) and run no model"),
@@ -169,6 +172,14 @@ _OPTIONS = (
         "stop making images once verdicts are settled: curtail (the full run's verdict), anytime (sooner, at the same "
         "error level), off",
         _choice(*EARLY_STOPS),
+    ),
+    _Option(
+        "--audit-health",
+        "RULE",
+        "check",
+        "whether a reward must order known cases (a clean picture above a black frame and noise, pictures with their "
+        "own captions) before it gates anything: " + ", ".join(HEALTH),
+        _choice(*HEALTH),
     ),
     _Option("--audit-thresholds", "FILE", "audits/thresholds.toml", "profiles and gates"),
     _Option("--audit-baselines", "DIR", "baselines", "blessed measurements of earlier releases"),
@@ -257,6 +268,7 @@ def read_config(config: pytest.Config) -> AuditConfig:
         rootdir=config.rootpath,
         bless=value["audit_bless"],
         calibrate=value["audit_calibrate"],
+        health=value["audit_health"],
         mismatch=value["audit_baseline_mismatch"],
         command=_command(config),
     )

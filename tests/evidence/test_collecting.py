@@ -31,7 +31,6 @@ from aes_audit.prompts.dimensions import DIMENSIONS
 from aes_audit.rewards.registry import ClipRewardModel
 
 IMAGES = ("original", "wide")
-NO_SCORE = "the scorer returned no finite score"
 
 
 @pytest.fixture(scope="module")
@@ -420,7 +419,7 @@ class TestMissingImages:
         evidence = replace(audit, clip=folder).collect(tmp_path / "store")
         frame = evidence.frame
         scaled = frame["scorer"] == "tiny/scaled"
-        assert set(frame[scaled]["error"]) == {NO_SCORE}
+        assert set(frame[scaled]["error"]) == {"the reward gave nan"}
         assert frame[~scaled]["value"].equals(undisturbed[0].frame[~scaled]["value"])
         set_weights(folder / "model.safetensors", torch.nan)
         frame = replace(audit, clip=folder).collect(tmp_path / "store").frame

@@ -1,4 +1,4 @@
-"""CLIP rewards: the numbers, against a computation of our own, and how little is computed for them."""
+"""The controls' CLIP rewards: the numbers, against a computation of our own, and how little is computed for them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,14 @@ from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
 from aes_audit.errors import InfrastructureError, UnknownName
 from aes_audit.rewards import registry
-from aes_audit.rewards.clip import ClipReward, load_clip
+from aes_audit.rewards.clip import load_clip
+from aes_audit.rewards.clip_family import ClipArchitecture
+from aes_audit.rewards.images import SquareRecipe
+from aes_audit.rewards.pair_scorer import PairScorer
 from aes_audit.rewards.registry import REWARDS, ClipEntry, resolve_reward
 from aes_audit.weights.source import Source
+
+ClipReward = PairScorer[torch.Tensor, torch.Tensor]
 
 TEXTS = ["a cat", "A very, very long text that goes on for more tokens than the model has room for", "!", ""]
 
@@ -36,6 +41,12 @@ def picture(seed: int, size: tuple[int, int] = (16, 16)) -> Image.Image:
 def clip(tiny_clip: Path) -> ClipReward:
     """The tiny CLIP as a reward in [-1, 1]."""
     return load_clip(tiny_clip, scaled=False, device="cpu")
+
+
+def inside(clip: ClipReward) -> ClipArchitecture:
+    """What the scorer drives."""
+    assert isinstance(clip.architecture, ClipArchitecture)
+    return clip.architecture
 
 
 class Counted:
@@ -96,9 +107,11 @@ def test_any_plan_is_answered_in_its_order(tiny_clip: Path, plan: list[tuple[int
     assert scores == pytest.approx([expected[pair] for pair in plan], abs=1e-5)
 
 
-def test_every_image_and_every_text_is_encoded_once(clip: ClipReward) -> None:
+def test_every_image_and_every_text_is_encoded_once(tiny_clip: Path) -> None:
     images = [picture(number) for number in range(3)]
-    with Counted(clip.model.vision_model) as seen, Counted(clip.model.text_model) as read:
+    clip = load_clip(tiny_clip, scaled=False, device="cpu")
+    model = inside(clip).model
+    with Counted(model.vision_model) as seen, Counted(model.text_model) as read:
         clip.score([image for image in images for _ in TEXTS], TEXTS * 3)
     assert (seen.rows, read.rows) == (3, len(TEXTS))
 
@@ -118,7 +131,7 @@ def test_scaled_scores_are_the_cosine_times_the_learnt_scale(clip: ClipReward, t
 
 
 def test_nothing_is_asked_nothing_is_computed(clip: ClipReward) -> None:
-    with Counted(clip.model.vision_model) as seen:
+    with Counted(inside(clip).model.vision_model) as seen:
         assert clip.score([], []) == []
     assert seen.rows == 0
 
@@ -151,8 +164,10 @@ def test_a_16_bit_grey_is_not_cut_off_at_255(clip: ClipReward) -> None:
 
 
 def test_the_text_keeps_its_end_token_when_it_is_cut(clip: ClipReward) -> None:
-    tokens = clip.tokenizer([TEXTS[1]], padding="max_length", truncation=True)["input_ids"][0]
-    assert (len(tokens), tokens[-1]) == (16, clip.tokenizer.eos_token_id)
+    texts = inside(clip).texts
+    row = texts.ids([TEXTS[1]])[0].tolist()
+    assert (len(row), row[-1]) == (16, texts.eot)
+    assert texts.count(TEXTS[1]) > 16
 
 
 class TestBrokenFolders:
@@ -210,11 +225,11 @@ class TestBrokenFolders:
             load_clip(folder, scaled=False, device=absent)
 
 
-def test_a_recipe_may_name_the_shortest_edge(tiny_clip: Path, tmp_path: Path, clip: ClipReward) -> None:
+def test_a_recipe_may_name_the_shortest_edge(tiny_clip: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(tiny_clip, tmp_path / "clip"))
     recipe = '{"size": {"shortest_edge": 16}, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}'
     (folder / "preprocessor_config.json").write_text(recipe)
-    assert load_clip(folder, scaled=False, device="cpu").recipe == clip.recipe
+    assert SquareRecipe.read(folder) == SquareRecipe.read(tiny_clip)
 
 
 def test_an_unknown_reward_lists_what_exists_and_guesses() -> None:

@@ -14,14 +14,14 @@ from aes_audit.evidence.batches import fixed_batches
 from aes_audit.evidence.generating import ImageJob, generate_images
 from aes_audit.evidence.keys import item_seed
 from aes_audit.evidence.progress import Progress
-from aes_audit.evidence.scoring import BATCH, Question, Scorer, judge_scorer, reward_scorer, score_images
+from aes_audit.evidence.scoring import BATCH, NO_SCORE, Question, Scorer, judge_scorer, reward_scorer, score_images
 from aes_audit.evidence.store import CorruptObject, ImageRecord, Store
 from aes_audit.evidence.table import Evidence
 from aes_audit.generators.protocol import Generator, ImageRequest, ResolvedGenerator
 from aes_audit.judges.protocol import PairScores, PreferenceJudge, ResolvedJudge
 from aes_audit.prompts.dimensions import DIMENSIONS
 from aes_audit.prompts.pairs import PromptPair, PromptSet
-from aes_audit.rewards.protocol import ResolvedReward
+from aes_audit.rewards.protocol import Answer, ResolvedReward
 
 __all__ = ["Instruments", "Stop", "collect_pairs"]
 
@@ -50,9 +50,9 @@ class _Measured:
     """Everything known about one image."""
 
     record: ImageRecord
-    rewards: Mapping[str, Mapping[str, float]]
+    rewards: Mapping[str, Mapping[str, Answer]]
     """reward -> text -> score"""
-    judged: Mapping[str, float]
+    judged: Mapping[str, Answer]
     """dimension -> J"""
 
 
@@ -174,7 +174,7 @@ def _measure(
     about_texts = [Question(record, texts[job.item]) for record, job in zip(records, jobs, strict=True)]
     about_dimensions = [Question(record, DIMENSIONS) for record in records]
     rewards = {name: score_images(scorer, about_texts, store, progress) for name, scorer in bench.rewards.items()}
-    judged: Sequence[Mapping[str, float]] = [{}] * len(records)
+    judged: Sequence[Mapping[str, Answer]] = [{}] * len(records)
     if bench.judge:
         judged = score_images(bench.judge, about_dimensions, store, progress)
     return [
@@ -217,22 +217,27 @@ def _judge_rows(pair: PromptPair, found: _Measured) -> Iterator[Mapping[str, Any
         yield {"prompt": None, "scorer": f"judge/{dimension}", "selected": selected, **outcome}
 
 
-def _outcome(value: float | None, found: _Measured) -> Mapping[str, Any]:
-    if value is not None:
-        return {"value": value, "error": None}
-    return {"value": None, "error": found.record.error or "the scorer returned no finite score"}
+def _outcome(answer: Answer | None, found: _Measured) -> Mapping[str, Any]:
+    if answer is None:
+        return {"value": None, "error": found.record.error or NO_SCORE}
+    return {**answer.extra, "value": answer.value, "error": answer.error}
 
 
 def _preference(preference: PreferenceJudge, pair: PromptPair, images: Mapping[str, _Measured]) -> Mapping[str, Any]:
     texts = dict(zip(IMAGES, (pair.original, pair.wide), strict=True))
     rewards = {
-        (reward, image, prompt): scores[text]
+        (reward, image, prompt): answer.value
         for image, found in images.items()
         for reward, scores in found.rewards.items()
         for prompt, text in texts.items()
-        if text in scores
+        if (answer := scores.get(text)) and answer.value is not None
     }
-    judged = {(image, name): value for image, found in images.items() for name, value in found.judged.items()}
+    judged = {
+        (image, name): answer.value
+        for image, found in images.items()
+        for name, answer in found.judged.items()
+        if answer.value is not None
+    }
     try:
         value = preference.decide(PairScores(rewards, judged, pair.dimensions))
     except KeyError as missing:

@@ -15,14 +15,16 @@ from aes_audit.evidence.keys import digest, score_key
 from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.store import ImageRecord, Store
 from aes_audit.judges.protocol import ResolvedJudge
-from aes_audit.rewards.protocol import ResolvedReward
+from aes_audit.rewards.protocol import Answer, ResolvedReward, answers
 
 __all__ = ["Question", "Scorer", "judge_scorer", "reward_scorer", "score_images"]
+
+NO_SCORE = "the scorer returned no finite score"
 
 BATCH = 32
 """Images per call of a scorer; a fixed run of the plan, for the reason given in `generate_images`."""
 
-Answer = Callable[[Sequence[Image.Image], Sequence[Sequence[str]]], list[list[float]]]
+Ask = Callable[[Sequence[Image.Image], Sequence[Sequence[str]]], list[list[Answer]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,8 @@ class Scorer:
     """For the progress bar."""
     identity: Mapping[str, Any]
     """Everything that determines an answer besides image and question."""
-    load: Callable[[], Answer]
-    """Loads the model; the answer function takes images and, for each, its questions."""
+    load: Callable[[], Ask]
+    """Loads the model; the function it gives takes images and, for each, its questions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +52,15 @@ class Question:
 def reward_scorer(reward: ResolvedReward) -> Scorer:
     """Ask a reward: the queries are texts."""
 
-    def load() -> Answer:
+    def load() -> Ask:
         loaded = reward.load()
 
-        def answer(images: Sequence[Image.Image], queries: Sequence[Sequence[str]]) -> list[list[float]]:
+        def ask(images: Sequence[Image.Image], queries: Sequence[Sequence[str]]) -> list[list[Answer]]:
             repeated = [image for image, texts in zip(images, queries, strict=True) for _ in texts]
-            scores = iter(loaded.score(repeated, [text for texts in queries for text in texts]))
-            return [[next(scores) for _ in texts] for texts in queries]
+            found = iter(answers(loaded, repeated, [text for texts in queries for text in texts]))
+            return [[next(found) for _ in texts] for texts in queries]
 
-        return answer
+        return ask
 
     return Scorer(reward.name, reward.identity, load)
 
@@ -66,32 +68,36 @@ def reward_scorer(reward: ResolvedReward) -> Scorer:
 def judge_scorer(judge: ResolvedJudge) -> Scorer:
     """Ask a dimension judge: the queries are dimensions, the same for every image."""
 
-    def load() -> Answer:
+    def load() -> Ask:
         loaded = judge.load()
 
-        def answer(images: Sequence[Image.Image], queries: Sequence[Sequence[str]]) -> list[list[float]]:
-            return [[float(value) for value in row] for row in loaded.score(images, queries[0])]
+        def ask(images: Sequence[Image.Image], queries: Sequence[Sequence[str]]) -> list[list[Answer]]:
+            rows = loaded.score(images, queries[0])
+            return [[_finite(float(value)) for value in row] for row in rows]
 
-        return answer
+        return ask
 
     return Scorer(judge.name, judge.identity, load)
 
 
+def _finite(value: float) -> Answer:
+    return Answer(value) if math.isfinite(value) else Answer(None, f"the judge gave {value}")
+
+
 def score_images(
     scorer: Scorer, questions: Sequence[Question], store: Store, progress: Progress
-) -> list[Mapping[str, float]]:
-    """One mapping query -> score per question, in order; empty for a missing image, without a query that got no
-    finite score.
+) -> list[Mapping[str, Answer]]:
+    """One mapping query -> answer per question, in order; empty for a missing image.
 
     Raises InfrastructureError, StoreUnusable, or CorruptObject for an image whose bytes have changed.
     """
     keys = [_key(scorer, question) for question in questions]
-    answers = [_recorded(store, key, question) for key, question in zip(keys, questions, strict=True)]
-    if any(answer is None for answer in answers):
+    found = [_recorded(store, key, question) for key, question in zip(keys, questions, strict=True)]
+    if any(answered is None for answered in found):
         with store.lock(digest(scorer.identity)):
             _answer_missing(scorer, list(zip(keys, questions, strict=True)), store, progress)
-        answers = [_recorded(store, key, question) for key, question in zip(keys, questions, strict=True)]
-    return [answer or {} for answer in answers]
+        found = [_recorded(store, key, question) for key, question in zip(keys, questions, strict=True)]
+    return [answered or {} for answered in found]
 
 
 def _key(scorer: Scorer, question: Question) -> str | None:
@@ -99,15 +105,20 @@ def _key(scorer: Scorer, question: Question) -> str | None:
     return score_key(scorer.identity, sha256, question.queries) if sha256 else None
 
 
-def _recorded(store: Store, key: str | None, question: Question) -> Mapping[str, float] | None:
+def _recorded(store: Store, key: str | None, question: Question) -> Mapping[str, Answer] | None:
     if key is None:
         return {}
     record = store.scores(key)
     values = record.get("values") if record else None
-    if not isinstance(values, list) or len(values) != len(question.queries):
+    if record is None or not isinstance(values, list) or len(values) != len(question.queries):
         return None
-    answered = zip(question.queries, values, strict=True)
-    return {query: float(value) for query, value in answered if value is not None}
+    errors, extras = (record.get(name) or {} for name in ("errors", "extra"))
+    return {
+        query: Answer(None, errors.get(query, NO_SCORE))
+        if value is None
+        else Answer(value, None, extras.get(query, {}))
+        for query, value in zip(question.queries, values, strict=True)
+    }
 
 
 def _answer_missing(
@@ -116,28 +127,33 @@ def _answer_missing(
     asked = [(key, question) for key, question in plan if key is not None]
     missing = {key for key, question in asked if _recorded(store, key, question) is None}
     done = len(asked) - sum(key in missing for key, _ in asked)
-    answer: Answer | None = None
+    ask: Ask | None = None
     with progress.bar(f"{scorer.name}: scores", done=done, total=len(asked), unit="image") as tick:
         for batch in fixed_batches(asked, BATCH):
             wanted = missing.intersection(key for key, _ in batch)
             if not wanted:
                 continue
-            answer = answer or scorer.load()
+            ask = ask or scorer.load()
             images = [_open(store, question.record) for _, question in batch]
-            results = answer(images, [question.queries for _, question in batch])
-            for (key, question), values in zip(batch, results, strict=True):
+            results = ask(images, [question.queries for _, question in batch])
+            for (key, question), answered in zip(batch, results, strict=True):
                 if key in wanted:
-                    store.put_scores(key, _record(scorer, question, values))
+                    store.put_scores(key, _record(scorer, question, answered))
             tick(len(wanted))
 
 
-def _record(scorer: Scorer, question: Question, values: Sequence[float]) -> Mapping[str, Any]:
+def _record(scorer: Scorer, question: Question, answered: Sequence[Answer]) -> Mapping[str, Any]:
+    by_query = dict(zip(question.queries, answered, strict=True))
+    notes = {
+        "errors": {query: answer.error for query, answer in by_query.items() if answer.error},
+        "extra": {query: dict(answer.extra) for query, answer in by_query.items() if answer.extra},
+    }
     return {
         "scorer": dict(scorer.identity),
         "image_sha256": question.record.sha256,
         "queries": list(question.queries),
-        # JSON has no NaN, and a score that is none must not look like one.
-        "values": [value if math.isfinite(value) else None for value in values],
+        "values": [answer.value for answer in answered],
+        **{name: found for name, found in notes.items() if found},
     }
 
 

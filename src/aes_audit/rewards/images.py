@@ -1,4 +1,4 @@
-"""Image recipes in Pillow and torch alone, so that a score does not depend on what else is installed."""
+"""The control models' image recipe, read from the folder of a model."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aes_audit.errors import InfrastructureError
+from aes_audit.rewards.image_recipes import Channels, square
 
 if TYPE_CHECKING:
     import torch
@@ -19,13 +20,13 @@ __all__ = ["SquareRecipe"]
 
 @dataclass(frozen=True, slots=True)
 class SquareRecipe:
-    """RGB, squashed to a square with Pillow's bicubic filter, scaled to [0, 1] and normalised."""
+    """The control models' recipe: `square` with the numbers of a folder, and 16-bit greys scaled to 8 bits."""
 
     side: int
     """Pixels per side after resizing."""
-    mean: tuple[float, float, float]
+    mean: Channels
     """Subtracted per channel, after scaling to [0, 1]."""
-    std: tuple[float, float, float]
+    std: Channels
     """Divided by per channel."""
 
     @classmethod
@@ -43,22 +44,16 @@ class SquareRecipe:
 
     def pixels(self, images: Sequence[Image]) -> torch.Tensor:
         """Normalised pixels, float32 of shape (n, 3, side, side)."""
-        import numpy as np
         import torch
-        from PIL.Image import Resampling
 
-        size = (self.side, self.side)
-        rgb = [_rgb(image) for image in images]
-        resized = [image if image.size == size else image.resize(size, Resampling.BICUBIC) for image in rgb]
-        stacked = torch.from_numpy(np.stack([np.asarray(image, dtype=np.float32) for image in resized])) / 255
-        return ((stacked - torch.tensor(self.mean)) / torch.tensor(self.std)).permute(0, 3, 1, 2).contiguous()
+        return torch.stack([square(_eight_bits(image), self.side, self.mean, self.std) for image in images])
 
 
-def _rgb(image: Image) -> Image:
+def _eight_bits(image: Image) -> Image:
     import numpy as np
     from PIL import Image as Images
 
     if not image.mode.startswith("I;16"):
-        return image.convert("RGB")
-    # Pillow would cut 16-bit greys off at 255, which turns nearly every such picture white.
-    return Images.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8)).convert("RGB")
+        return image
+    # No official code is the reference here, and Pillow would turn nearly every such picture white.
+    return Images.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))

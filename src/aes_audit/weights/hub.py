@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -13,6 +13,7 @@ __all__ = ["download", "resolve_commit"]
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _TIMEOUT_S = 10.0
+_SAFE = ("*.safetensors", "*.json", "*.txt", "*.model", "*/tokenizer*")
 
 
 def resolve_commit(repo: str, revision: str | None) -> str:
@@ -36,17 +37,18 @@ def resolve_commit(repo: str, revision: str | None) -> str:
         raise ModelNotFound(str(error)) from error
 
 
-def download(repo: str, commit: str, revision: str | None = None) -> Path:
+def download(repo: str, commit: str, revision: str | None = None, files: Sequence[str] = _SAFE) -> Path:
     """The repository's files at `commit` in the hub cache, weights as safetensors only.
 
-    `revision` is the name that led to the commit; the cache remembers it, for runs without a network.
+    `revision` is the name that led to the commit; the cache remembers it, for runs without a network. `files` are the
+    names or patterns of what is wanted; what fits none of them is not fetched.
+    Raises ModelNotFound when the hub cannot be asked and the cache does not have the commit.
     """
     from huggingface_hub import snapshot_download
 
     try:
         with _plain_errors(repo, commit):
-            patterns = ["*.safetensors", "*.json", "*.txt", "*.model", "*/tokenizer*"]
-            folder = Path(snapshot_download(repo, revision=commit, allow_patterns=patterns))
+            folder = Path(snapshot_download(repo, revision=commit, allow_patterns=list(files)))
     except _Unreachable as error:
         raise ModelNotFound(str(error)) from error
     # The hub client writes this file only when it is asked for the name, and it was asked for the commit.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from aes_audit.errors import ModelNotFound, UnsafeWeights
 from aes_audit.weights.hub import download, resolve_commit
 from aes_audit.weights.source import Source
 
-__all__ = ["Weights", "fingerprint", "resolve_weights"]
+__all__ = ["Weights", "file_digests", "fingerprint", "resolve_weights"]
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 # What people put beside weights and what changes no score.
@@ -75,6 +75,20 @@ def fingerprint(folder: Path, cache: Path | None = None) -> str:
         raise ModelNotFound(f"model folder {str(folder)!r} cannot be read: {error}.") from error
     known.save()
     return f"sha256:{total.hexdigest()}"
+
+
+def file_digests(folder: Path, names: Iterable[str], cache: Path | None = None) -> dict[str, str]:
+    """`sha256:` of the content of each named file, by name; a file that is not there is left out.
+
+    `cache` is as for `fingerprint`. Raises ModelNotFound for a file that cannot be read.
+    """
+    known = _Remembered(folder, cache)
+    try:
+        found = {name: f"sha256:{known.digest(folder / name)}" for name in names if (folder / name).is_file()}
+    except OSError as error:
+        raise ModelNotFound(f"{str(folder)!r} cannot be read: {error}.") from error
+    known.save()
+    return found
 
 
 def _relevant(folder: Path) -> list[Path]:

@@ -1,0 +1,108 @@
+"""ImageReward: BLIP-L reads the text across the image, and a linear head makes a normalised reward of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from aes_audit.rewards.bert_texts import BertTexts
+from aes_audit.rewards.blip_checkpoint import BlipCheckpoint, read_blip
+from aes_audit.rewards.blip_encoders import BlipEncoders, ready
+from aes_audit.rewards.files import RewardFiles
+from aes_audit.rewards.image_recipes import openai_224
+from aes_audit.rewards.protocol import Architecture, TextReading
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["MEAN", "STD", "ImageReward", "ImageRewardModel", "load_imagereward"]
+
+MEAN = 0.16717362830052426
+"""Mean of the head's output over the authors' validation set; subtracted. Source: THUDM/ImageReward."""
+STD = 1.0333394966054072
+"""Its standard deviation; divided by."""
+
+# Between them training had dropout, and nowhere an activation.
+_LINEAR = ("0", "2", "4", "6", "7")
+# The contrastive heads of the BLIP that training started from.
+_UNUSED = tuple(f"{head}.{part}" for head in ("vision_proj", "text_proj") for part in ("weight", "bias"))
+
+
+class ImageRewardModel(BlipEncoders):
+    """The encoders and five linear layers without activations between them (768-1024-128-64-16-1)."""
+
+    def __init__(self, checkpoint: BlipCheckpoint) -> None:
+        """Build it in the checkpoint's sizes; weights are not filled in."""
+        super().__init__(checkpoint)
+        shapes = {index: checkpoint.shape(f"mlp.layers.{index}.weight") for index in _LINEAR}
+        layers = nn.ModuleDict({index: nn.Linear(shape[1], shape[0]) for index, shape in shapes.items()})
+        self.mlp = nn.ModuleDict({"layers": layers})
+
+    def judge(self, states: Tensor) -> Tensor:
+        """The head's output (n,) for states (n, width), not normalised."""
+        for layer in self.mlp["layers"].children():
+            states = layer(states)
+        return states[:, 0]
+
+
+@dataclass(slots=True)
+class ImageReward:
+    """The loaded reward: vision states per image, token ids per text, one pass of the text encoder per pair.
+
+    Unbounded, about -2.3 to 2, higher is better.
+    """
+
+    model: ImageRewardModel
+    """Encoders and head."""
+    texts: BertTexts
+    """The tokenizer."""
+    image_side: int
+    """Pixels per side that the model sees."""
+    outputs: tuple[str, ...] = ("value",)
+    """The normalised reward."""
+    image_batch: int = 16
+    """Images per pass of the vision model."""
+    pair_batch: int = 32
+    """Pairs per pass of the text encoder."""
+
+    def read_text(self, text: str) -> TextReading:
+        """Tokens before truncation at 35."""
+        return self.texts.read(text)
+
+    def image_note(self, image: Image) -> str | None:
+        """Nothing: no image is treated otherwise than by the official code."""
+        return None
+
+    @torch.inference_mode()
+    def encode_images(self, images: Sequence[Image]) -> Sequence[Tensor]:
+        """Vision states (1 + patches, width) of each image."""
+        return self.model.see([openai_224(image, self.image_side) for image in images]).unbind()
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: Sequence[str]) -> Sequence[Tensor]:
+        """Token ids of each text, up to 35."""
+        return [ids.to(self.model.device) for ids in self.texts.ids(texts)]
+
+    @torch.inference_mode()
+    def combine(self, images: Sequence[Tensor], texts: Sequence[Tensor]) -> Sequence[tuple[float, ...]]:
+        """The reward of each pair, in one pass."""
+        raw = self.model.judge(self.model.first_states(texts, images))
+        return [(value,) for value in ((raw - MEAN) / STD).tolist()]
+
+
+def load_imagereward(
+    files: RewardFiles, options: Mapping[str, str], device: str
+) -> Architecture[torch.Tensor, torch.Tensor]:
+    """Load `ImageReward.pt` with `med_config.json` and bert-base-uncased; both values of `dtype` are float32.
+
+    Raises ModelNotFound, UnsafeWeights or InfrastructureError naming file and cause.
+    """
+    checkpoint = read_blip(files.checkpoint, files.folder, prefix="blip.")
+    model = ready(ImageRewardModel, checkpoint, device, _UNUSED)
+    rows = model.text_encoder.embeddings.word_embeddings.num_embeddings
+    texts = BertTexts.from_folder(files.companions.get("tokenizer", files.folder), rows=rows)
+    return ImageReward(model, texts, checkpoint.image_side)
