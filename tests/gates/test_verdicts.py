@@ -52,6 +52,12 @@ def test_a_promised_rate_is_broken_only_if_the_missing_items_could_not_keep_it(
     assert verdict(measured(successes / 300, n=294, missing=6, details=best), promise) is expected
 
 
+def test_a_gate_with_a_tolerance_alone_asks_nothing_of_the_number() -> None:
+    found = judge(measured(), gated(tolerance=0.1), "down")
+    assert (found.verdict, found.reason) == (ADVISORY, "measured; only a change from its baseline is judged")
+    assert verdict(measured(None, None, n=0, missing=9), gated(tolerance=0.1)) is ERROR
+
+
 @pytest.mark.parametrize(
     ("condition", "interval", "expected"),
     [

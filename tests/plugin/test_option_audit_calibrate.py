@@ -24,6 +24,13 @@ def kept_by(live: LiveProject) -> dict[str, Any]:
     return entry
 
 
+def test_a_worker_calibrates_as_one_process_does(live: LiveProject) -> None:
+    live.run("--audit-calibrate=regenerate:2", "-n1", *BLESS).assert_outcomes(passed=1)
+    distributed = kept_by(live)["calibration"]
+    live.run("--audit-calibrate=regenerate:2", *BLESS).assert_outcomes(passed=1)
+    assert kept_by(live)["calibration"] == distributed
+
+
 def test_new_seeds_show_a_noise_that_becomes_the_tolerance(live: LiveProject) -> None:
     live.run("--audit-calibrate=regenerate:3", *BLESS).assert_outcomes(passed=1)
     kept = kept_by(live)

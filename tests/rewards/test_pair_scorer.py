@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import io
 import math
+import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,9 +59,16 @@ class Brightness:
     def combine(self, images: Sequence[float], texts: Sequence[float]) -> Sequence[tuple[float, ...]]:
         self._need(len(images))
         assert torch.is_inference_mode_enabled()
-        assert not torch.backends.cudnn.allow_tf32
+        assert self.float32_is_float32()
         self.pairs.append(len(images))
         return [(image + text, image) for image, text in zip(images, texts, strict=True)]
+
+    def float32_is_float32(self) -> bool:
+        """Whether TF32 is off, by whichever switches this torch has."""
+        conv: Any = getattr(torch.backends.cudnn, "conv", None)
+        if conv is None:
+            return not torch.backends.cudnn.allow_tf32
+        return {conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision} == {"ieee"}
 
     def _need(self, rows: int) -> None:
         if rows > self.fits:
@@ -181,7 +193,33 @@ def test_an_exif_orientation_is_said_once_and_not_applied() -> None:
         PairScorer(Brightness()).score([plain(1)], ["a"])
 
 
-def test_the_callers_tf32_setting_is_given_back() -> None:
-    before = torch.backends.cudnn.allow_tf32
-    PairScorer(Brightness()).score([plain(1)], ["a"])
-    assert torch.backends.cudnn.allow_tf32 == before
+SETTINGS = """
+import torch
+from PIL import Image
+from rewards.test_pair_scorer import Brightness, PairScorer
+{}
+def seen():
+    return [getattr(torch.backends.cudnn, name) for name in ["allow_tf32"] if {}] + [
+        owner.fp32_precision for owner in (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+    ]
+before = seen()
+PairScorer(Brightness()).score([Image.new("RGB", (2, 2))], ["a"])
+assert seen() == before, (seen(), before)
+"""
+
+
+@pytest.mark.skipif(not hasattr(torch.backends.cudnn, "conv"), reason="this torch has the old switches only")
+@pytest.mark.parametrize(
+    ("setting", "old_ones"),
+    [
+        ("", True),
+        ("torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True", True),
+        ("torch.backends.fp32_precision = 'tf32'", False),
+        ("torch.backends.cuda.matmul.fp32_precision = 'tf32'", False),
+    ],
+)
+def test_the_callers_precision_is_given_back(setting: str, old_ones: bool) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    command = [sys.executable, "-W", "error::UserWarning", "-c", SETTINGS.format(setting, old_ones)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

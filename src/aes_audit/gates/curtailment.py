@@ -128,7 +128,7 @@ def order(items: Collection[str], seed: int, strata: Mapping[str, str] | None = 
 
 def can_settle(gate: Gate | None) -> bool:
     """Whether the gate can be settled before the last item; means and ungated metrics need every item."""
-    return gate is not None and (gate.metric in RATES or gate.metric in COMPARISONS)
+    return gate is not None and gate.asks and (gate.metric in RATES or gate.metric in COMPARISONS)
 
 
 def final_gate(gate: Gate) -> Gate:

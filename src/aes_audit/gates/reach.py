@@ -41,6 +41,8 @@ def refuse_unreachable(path: Path, gate: Gate, planned: int) -> None:
 
 def sight(gate: Gate, planned: int) -> str | None:
     """What the gate sees with 80% power at `planned` items; None where that has no closed answer."""
+    if not gate.asks:
+        return None
     from aes_audit.statistics.power import detectable_drop, detectable_mean, detectable_rank_shift, detectable_rate
 
     if gate.metric in RATES and gate.at_least is not None:

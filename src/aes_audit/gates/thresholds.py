@@ -87,10 +87,17 @@ class Gate:
         return {key: value for key in shown if (value := getattr(self, key)) is not None}
 
     @property
+    def asks(self) -> bool:
+        """Whether there is a condition; without one, only the change from a baseline is judged."""
+        return any(value is not None for value in (self.at_least, self.at_most, self.margin))
+
+    @property
     def text(self) -> str:
         """The condition in a few characters."""
         if self.margin is not None:
             return f"margin {self.margin:g}"
+        if not self.asks:
+            return "as its baseline"
         return f">= {self.at_least:g}" if self.at_least is not None else f"<= {self.at_most:g}"
 
 
@@ -206,9 +213,13 @@ def _typed(where: str, key: str, value: Any) -> Any:
 
 def _check_condition(where: str, gate: Gate, is_paired: bool) -> None:
     conditions = [key for key in ("at_least", "at_most", "margin") if getattr(gate, key) is not None]
+    if not conditions and gate.tolerance is not None:
+        _check_levels(where, gate)
+        return
     if len(conditions) != 1:
         raise InvalidThresholds(
-            f"{where}: give exactly one of at_least, at_most, margin; found {conditions or 'none'}."
+            f"{where}: give exactly one of at_least, at_most, margin, or a tolerance alone; "
+            f"found {conditions or 'none'}."
         )
     if is_paired != (gate.margin is not None):
         wanted = "margin, because it compares two models" if is_paired else "at_least or at_most: margin is for pairs"
@@ -219,6 +230,10 @@ def _check_condition(where: str, gate: Gate, is_paired: bool) -> None:
         )
     if gate.margin is not None and gate.margin <= 0:
         raise InvalidThresholds(f"{where}: margin = {gate.margin:g} must be above 0.")
+    _check_levels(where, gate)
+
+
+def _check_levels(where: str, gate: Gate) -> None:
     if gate.kind not in KINDS:
         raise UnknownName(f"kind in {where}", gate.kind, KINDS)
     if gate.interval not in INTERVALS:

@@ -57,6 +57,8 @@ def judge(measurement: Measurement, gate: Gate | None, bad: str, p_adjusted: flo
     """
     if gate is None:
         return Judgement(measurement, None, Verdict.ADVISORY, "measured; this profile sets no gate for it")
+    if not gate.asks and measurement.n > 0:
+        return Judgement(measurement, gate, Verdict.ADVISORY, "measured; only a change from its baseline is judged")
     verdict, reason = _decide(measurement, gate, bad, measurement.p_value if p_adjusted is None else p_adjusted)
     if gate.advisory:
         return Judgement(measurement, gate, Verdict.ADVISORY, f"would be {verdict.value}: {reason}")

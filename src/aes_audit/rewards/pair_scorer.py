@@ -172,12 +172,25 @@ class _Batch:
 @contextmanager
 def full_precision() -> Iterator[None]:
     """Float32 means float32: TF32, which cuDNN uses unasked, is off within the block."""
-    kept = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    switches = _tf32_switches()
+    kept = [getattr(owner, name) for owner, name, _ in switches]
+    for owner, name, off in switches:
+        setattr(owner, name, off)
     try:
         yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = kept
+        for (owner, name, _), value in zip(switches, kept, strict=True):
+            setattr(owner, name, value)
+
+
+def _tf32_switches() -> list[tuple[Any, str, Any]]:
+    """Owner, attribute and the value that turns TF32 off, for matrix products and convolutions."""
+    products: Any = torch.backends.cuda.matmul
+    convolutions: Any = getattr(torch.backends.cudnn, "conv", None)
+    # Since torch 2.9 there are new switches, and reading the old ones fails where somebody has set the new.
+    if convolutions is not None and hasattr(convolutions, "fp32_precision"):
+        return [(products, "fp32_precision", "ieee"), (convolutions, "fp32_precision", "ieee")]
+    return [(products, "allow_tf32", False), (torch.backends.cudnn, "allow_tf32", False)]
 
 
 def _out_of_memory(error: Exception) -> bool:
