@@ -108,22 +108,28 @@ def measured(call: Callable[[], Any], timed: Timed, bench: Bench) -> Measured:
 @contextmanager
 def _watched(timed: Timed, bench: Bench) -> Iterator[Callable[[], float]]:
     """Time the towers' forward passes; on a device by its own events, so that nothing has to wait for them."""
-    marks: list[Any] = []
+    spans: list[tuple[Any, Any]] = []
+    started: list[Any] = []
 
-    def mark(*_: Any) -> None:
-        if bench.device == "cuda":
-            event = torch.cuda.Event(enable_timing=True)
-            event.record()
-            marks.append(event)
-        else:
-            marks.append(bench.clock())
+    def now() -> Any:
+        if bench.device != "cuda":
+            return bench.clock()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def before(*_: Any) -> None:
+        # A pass that ran out of memory has a beginning and no end: the next beginning replaces it.
+        started[:] = [now()]
+
+    def after(*_: Any) -> None:
+        spans.append((started.pop(), now()))
 
     handles: list[Any] = []
     for tower in timed.towers:
-        handles += [tower.register_forward_pre_hook(mark), tower.register_forward_hook(mark)]
+        handles += [tower.register_forward_pre_hook(before), tower.register_forward_hook(after)]
 
     def total() -> float:
-        spans = zip(marks[::2], marks[1::2], strict=True)
         if bench.device == "cuda":
             return float(sum(start.elapsed_time(end) for start, end in spans)) / 1000
         return float(sum(end - start for start, end in spans))
