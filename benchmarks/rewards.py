@@ -109,7 +109,6 @@ def measured(call: Callable[[], Any], timed: Timed, bench: Bench) -> Measured:
 def _watched(timed: Timed, bench: Bench) -> Iterator[Callable[[], float]]:
     """Time the towers' forward passes; on a device by its own events, so that nothing has to wait for them."""
     spans: list[tuple[Any, Any]] = []
-    started: list[Any] = []
 
     def now() -> Any:
         if bench.device != "cuda":
@@ -118,16 +117,19 @@ def _watched(timed: Timed, bench: Bench) -> Iterator[Callable[[], float]]:
         event.record()
         return event
 
-    def before(*_: Any) -> None:
-        # A pass that ran out of memory has a beginning and no end: the next beginning replaces it.
-        started[:] = [now()]
+    def timed_forward(forward: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            start = now()
+            try:
+                return forward(*arguments, **named)
+            finally:
+                # HPSv3 leaves a forward pass by an exception once it has what it needs.
+                spans.append((start, now()))
 
-    def after(*_: Any) -> None:
-        spans.append((started.pop(), now()))
+        return call
 
-    handles: list[Any] = []
     for tower in timed.towers:
-        handles += [tower.register_forward_pre_hook(before), tower.register_forward_hook(after)]
+        tower.forward = timed_forward(tower.forward)
 
     def total() -> float:
         if bench.device == "cuda":
@@ -137,8 +139,8 @@ def _watched(timed: Timed, bench: Bench) -> Iterator[Callable[[], float]]:
     try:
         yield total
     finally:
-        for handle in handles:
-            handle.remove()
+        for tower in timed.towers:
+            del tower.forward
 
 
 def compare(timed: Timed, shape: Shape, bench: Bench) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from aes_audit.rewards.batch_sizes import images_per_pass
 from aes_audit.rewards.bert_texts import BertTexts
 from aes_audit.rewards.blip_checkpoint import BlipCheckpoint, read_blip
 from aes_audit.rewards.blip_encoders import BlipEncoders, ready
@@ -132,6 +133,8 @@ def load_blip_itm(
     model = ready(BlipItmModel, checkpoint, device)
     rows = model.text_encoder.embeddings.word_embeddings.num_embeddings
     texts = BertTexts.from_folder(files.companions.get("tokenizer", files.folder), rows=rows)
+    side, batch = checkpoint.image_side, images_per_pass(model.vision_model.config, device)
     if options["output"] == "itc":
-        return BlipContrast(model, texts, checkpoint.image_side)
-    return BlipMatching(model, texts, checkpoint.image_side, as_probability=options["output"] == "probability")
+        return BlipContrast(model, texts, side, image_batch=batch)
+    as_probability = options["output"] == "probability"
+    return BlipMatching(model, texts, side, image_batch=batch, as_probability=as_probability)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from aes_audit.device import check_device
 from aes_audit.errors import UnsafeWeights
+from aes_audit.rewards.batch_sizes import images_per_pass
 from aes_audit.rewards.clip_checkpoint import ClipTraits, build_clip, read_traits
 from aes_audit.rewards.clip_texts import OPEN_CLIP_MARKS, ClipTexts
 from aes_audit.rewards.files import RewardFiles
@@ -64,7 +65,7 @@ class ClipArchitecture:
         self._device = torch.device(model.device)
         weights = model.visual_projection.weight.dtype
         self._score_dtype = torch.float16 if autocast else weights
-        self.image_batch = 16 if self._device.type == "cpu" else 64
+        self.image_batch = images_per_pass(model.config.vision_config, self._device.type)
 
     def read_text(self, text: str) -> TextReading:
         """Tokens with start and end; a long text is cut with its end token kept, never refused."""

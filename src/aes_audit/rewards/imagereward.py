@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from aes_audit.rewards.batch_sizes import images_per_pass
 from aes_audit.rewards.bert_texts import BertTexts
 from aes_audit.rewards.blip_checkpoint import BlipCheckpoint, read_blip
 from aes_audit.rewards.blip_encoders import BlipEncoders, ready
@@ -105,4 +106,5 @@ def load_imagereward(
     model = ready(ImageRewardModel, checkpoint, device, _UNUSED)
     rows = model.text_encoder.embeddings.word_embeddings.num_embeddings
     texts = BertTexts.from_folder(files.companions.get("tokenizer", files.folder), rows=rows)
-    return ImageReward(model, texts, checkpoint.image_side)
+    batch = images_per_pass(model.vision_model.config, device)
+    return ImageReward(model, texts, checkpoint.image_side, image_batch=batch)

@@ -18,6 +18,7 @@ from transformers import CLIPConfig, CLIPModel
 
 from aes_audit.device import check_device
 from aes_audit.errors import InfrastructureError, UsageError
+from aes_audit.rewards.batch_sizes import images_per_pass
 from aes_audit.rewards.clip_texts import ClipTexts
 from aes_audit.rewards.files import RewardFiles
 from aes_audit.rewards.image_recipes import hf_clip_224
@@ -67,8 +68,7 @@ class Mps:
     """A loaded MPS; an `Architecture` of one output, the score: exp(logit scale) x cosine, about 5 to 20."""
 
     outputs: tuple[str, ...] = ("value",)
-    image_batch: int = 16
-    pair_batch: int = 32
+    pair_batch: int = 8
 
     def __init__(self, network: _Network, texts: ClipTexts, threshold: float, side: int, device: str) -> None:
         """`side` is the image side in pixels; the states of the condition are computed here, once."""
@@ -78,6 +78,7 @@ class Mps:
         self._threshold = threshold
         self._side = side
         self._device = device
+        self.image_batch = images_per_pass(self._clip.config.vision_config, device)
         with torch.inference_mode():
             self._condition = self._project_texts(self._texts.ids([CONDITION]))[0]
 
