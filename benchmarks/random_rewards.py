@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, BlipTextConfig, BlipVisionConfig, CLIPConfig, CLIPModel, Qwen2VLConfig
 
 from aes_audit.rewards import image_recipes
+from aes_audit.rewards.batch_sizes import images_per_pass
 from aes_audit.rewards.bert_texts import BertTexts
 from aes_audit.rewards.blip_checkpoint import BlipCheckpoint
 from aes_audit.rewards.blip_itm import BlipItmModel, BlipMatching
@@ -188,10 +189,11 @@ def _blip(reward: str, size: str, device: str, folder: Path) -> Timed:
     side = 384 if reward == "blip-itm" else 224
     sizes = cast(BlipCheckpoint, _BlipSizes(size, side, rows))
     architecture: ImageReward | BlipMatching
+    batch = images_per_pass(sizes.vision_config(), device)
     if reward == "blip-itm":
-        architecture = BlipMatching(_ready(BlipItmModel(sizes), device), texts, side)
+        architecture = BlipMatching(_ready(BlipItmModel(sizes), device), texts, side, image_batch=batch)
     else:
-        architecture = ImageReward(_ready(ImageRewardModel(sizes), device), texts, side)
+        architecture = ImageReward(_ready(ImageRewardModel(sizes), device), texts, side, image_batch=batch)
     model = architecture.model
     return Timed(architecture, (model.vision_model, model.text_encoder), _apart(architecture))
 

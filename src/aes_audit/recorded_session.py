@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aes_audit.gates.thresholds import Profile, Thresholds
+from aes_audit.gates.reach import sight
+from aes_audit.gates.thresholds import Gate, Profile, Thresholds
+from aes_audit.measures.names import METRIC_NEEDS
 from aes_audit.options import AuditConfig
 from aes_audit.planning import Case, Subjects
 from aes_audit.recorded_planning import recorded_cases
@@ -52,7 +54,19 @@ class RecordedSession(AuditSession):
         return [
             f"aes_audit: profile {self.profile.name}, {len(self.table)} rows of evidence from {self.config.evidence}",
             f"  generators: {', '.join(self.subjects.generators)}",
+            *(f"  gate {gate.metric} {gate.text}: {seen}" for gate, seen in self._sights()),
         ]
+
+    def _sights(self) -> Iterator[tuple[Gate, str]]:
+        """What each gate can see with the items that the table has for it; the most where models differ."""
+        items: dict[Gate, int] = {}
+        for case in self.cases:
+            if case.gate is not None and not case.gate.advisory:
+                found = len(self.table.items(case.models[0], METRIC_NEEDS[case.metric].set))
+                items[case.gate] = max(items.get(case.gate, 0), found)
+        for gate, count in items.items():
+            if count and (seen := sight(gate, count)):
+                yield gate, seen
 
     def provenance(self) -> Mapping[str, Any]:
         """The file that was judged."""

@@ -21,6 +21,10 @@ def test_every_model_of_the_table_is_judged_when_none_is_named(judged: Run) -> N
     result.stdout.fnmatch_lines(["*good*success_rate*preference/judge*0.800*pass*"])
 
 
+def test_the_header_says_what_each_gate_can_see_with_the_items_of_the_table(judged: Run) -> None:
+    judged().stdout.fnmatch_lines(["*gate success_rate >= 0.5: passes from a true rate of 0.6?"])
+
+
 def test_audits_without_rows_are_skipped_with_the_reason(judged: Run, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         test_concept="""

@@ -13,10 +13,10 @@ CACHED = 1 << 18
 def images_per_pass(vision: Any, device: str) -> int:
     """For a transformers image tower with this configuration (image_size, patch_size, hidden_size).
 
-    On a CPU a batch gains nothing once an activation leaves the cache: batches of 4 took 0.8 of the time of batches of
-    16 (docs/rewards_speed.md). An accelerator wants many.
+    On a CPU a batch gains nothing once an activation leaves the cache (docs/rewards_speed.md). An accelerator wants
+    many.
     """
     if not device.startswith("cpu"):
         return 64
     tokens = (vision.image_size // vision.patch_size) ** 2 + 1
-    return int(min(16, max(4, CACHED // (tokens * vision.hidden_size))))
+    return int(min(16, max(1, CACHED // (tokens * vision.hidden_size))))
