@@ -108,10 +108,11 @@ def test_a_success_rate_is_settled_before_the_last_pair_and_as_the_full_run_woul
 @pytest.mark.heavy
 def test_images_that_a_settled_verdict_does_not_need_are_not_made(audits: Run, tmp_path: Path) -> None:
     store = tmp_path / "store"
-    result = audits("--model=control/beautified", "-k", "test_success", f"--audit-store={store}", "--audit-pairs=60")
-    after = max(entry["details"]["stopped_at"] for entry in result.entries)
-    assert after < 60
-    assert len(list((store / "images").rglob("*.json"))) < 2 * 60
+    # One judge alone: by the other one, the rate is so near the threshold that nearly every pair is needed.
+    alone = ("-k", "test_success and control-judge", f"--audit-store={store}")
+    (entry,) = audits("--model=control/beautified", *alone).entries
+    assert entry["details"]["stopped_at"] < 150
+    assert len(list((store / "images").rglob("*.json"))) < 2 * 150
 
 
 def test_the_instructed_control_does_not_fail(audits: Run) -> None:
