@@ -60,8 +60,10 @@ def test_a_plus_that_begins_no_part_belongs_to_the_name() -> None:
         ("", "model '' names no base model: write BASE+lora=ADAPTER."),
         ("+lora=x", "model '+lora=x' names no base model: write BASE+lora=ADAPTER."),
         ("x+lora=", "model 'x+lora=' names no adapter after '+lora=': give a folder or a hub id."),
-        ("x+lor=y", "unknown model part '+lor='. Did you mean '+lora='? Known: +lora=."),
-        ("x+transformer=y", "unknown model part '+transformer='. Known: +lora=."),
+        (
+            "x+lor=y",
+            "unknown model part '+lor='. Did you mean '+lora='? Known: +lora=, +negative=, +transformer=.",
+        ),
     ],
 )
 def test_a_broken_spec_is_answered_in_one_line(text: str, complaint: str) -> None:

@@ -19,10 +19,28 @@ from aes_audit.weights.source import Source, parse_source
 if TYPE_CHECKING:
     from aes_audit.generators.pipeline import DiffusersGenerator
 
-__all__ = ["DiffusersModel", "resolve_generator"]
+__all__ = ["DiffusersModel", "TransformerOverride", "resolve_generator"]
 
 PIPELINE_MARKER = "model_index.json"
 LORA_MARKER = "pytorch_lora_weights.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class TransformerOverride:
+    """Weights that take the place of a pipeline's transformer, pinned and not loaded."""
+
+    weights: Weights
+    """Where they come from."""
+    file: str | None = None
+    """One safetensors file inside, as `folder/name.safetensors`; None is a folder that diffusers saved."""
+    subfolder: str | None = None
+    """The folder inside that holds the transformer; None is the top."""
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What goes into keys: on this machine content alone, on the hub also which file of the commit."""
+        place = {"file": self.file, "subfolder": self.subfolder} if self.weights.source.repo else {}
+        return {**self.weights.identity, **{key: value for key, value in place.items() if value is not None}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +57,14 @@ class DiffusersModel:
     """How the pipeline is called."""
     device: str
     """Where it runs."""
+    transformer: TransformerOverride | None = None
+    """What replaces the pipeline's transformer, before adapters are applied."""
 
     @property
     def revision(self) -> str:
-        """Commit or content digest, adapters included."""
-        return "+".join(weights.revision for weights in (self.weights, *self.loras))
+        """Commit or content digest, another transformer and adapters included."""
+        replaced = (self.transformer.weights,) if self.transformer else ()
+        return "+".join(weights.revision for weights in (self.weights, *replaced, *self.loras))
 
     @property
     def dtype(self) -> str:
@@ -65,6 +86,10 @@ class DiffusersModel:
             "call": dict(self.settings.call),
             "dtype": self.dtype,
             "scheduler": self._scheduler(),
+            # Keys of what most models do not have are left out, so that their images keep their keys.
+            **({"transformer": dict(self.transformer.identity)} if self.transformer else {}),
+            **({"variant": self.settings.variant} if self.settings.variant else {}),
+            **({"negative": self.settings.negative} if self.settings.negative else {}),
         }
 
     def load(self) -> DiffusersGenerator:

@@ -29,6 +29,10 @@ class Settings:
     """Precision of the weights; None is the device's default."""
     batch_size: int = 1
     """Images per call."""
+    variant: str | None = None
+    """Which of several sets of weight files is read: `fp16` for `*.fp16.safetensors`; None is the plain one."""
+    negative: str | None = None
+    """What `+negative=` said. It stands in `call` too; here it asks for true guidance where a pipeline needs that."""
 
     def with_batch_size(self, wanted: int | None) -> Settings:
         """The same settings with the batch size a user asked for."""

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Source", "parse_source"]
+__all__ = ["Source", "folder_at", "parse_source"]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -40,6 +40,12 @@ def parse_source(text: str, root: Path) -> Source | None:
     if _HUB_ID.fullmatch(repo):
         return Source(repo=repo, revision=revision or None)
     return None
+
+
+def folder_at(text: str, root: Path) -> Path | None:
+    """The folder that `text` names, a relative one under `root`; None where there is none."""
+    folder = _folder(text, root)
+    return folder if _is_folder(folder) else None
 
 
 def _folder(text: str, root: Path) -> Path:
