@@ -1,59 +1,31 @@
-"""Images and scores of one generator, collected into evidence rows."""
+"""The set `pairs`: images and scores of one generator, collected into evidence rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
 from math import lcm
-from typing import Any, TypeVar
+from typing import Any
 
-from aes_audit.errors import InfrastructureError
 from aes_audit.evidence.batches import fixed_batches
 from aes_audit.evidence.generating import ImageJob, generate_images
 from aes_audit.evidence.keys import item_seed
+from aes_audit.evidence.measuring import Instruments, Measured, Scorers, image_rows, kept, measure, until_intact
 from aes_audit.evidence.progress import Progress
-from aes_audit.evidence.scoring import BATCH, NO_SCORE, Question, Scorer, judge_scorer, reward_scorer, score_images
-from aes_audit.evidence.store import CorruptObject, ImageRecord, Store
+from aes_audit.evidence.scoring import BATCH
+from aes_audit.evidence.store import ImageRecord, Store
 from aes_audit.evidence.table import Evidence
 from aes_audit.generators.protocol import Generator, ImageRequest, ResolvedGenerator
-from aes_audit.judges.protocol import PairScores, PreferenceJudge, ResolvedJudge
-from aes_audit.prompts.dimensions import DIMENSIONS
+from aes_audit.judges.protocol import PairScores, PreferenceJudge
 from aes_audit.prompts.pairs import PromptPair, PromptSet
-from aes_audit.rewards.protocol import Answer, ResolvedReward
 
-__all__ = ["Instruments", "Stop", "collect_pairs"]
+__all__ = ["IMAGES", "Instruments", "Stop", "collect_pairs", "image_jobs"]
 
 Stop = Callable[[Mapping[str, list[bool | None]]], bool]
 """Told, per preference judge, which pairs succeeded so far; says whether that is enough."""
 
 IMAGES = ("original", "wide")
-ATTEMPTS = 3
-"""How often an image that changed on disk is made again before the run gives up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Instruments:
-    """What measures the images of a generator."""
-
-    rewards: tuple[ResolvedReward, ...]
-    """Every reward answers the four scores r(I, p)."""
-    judge: ResolvedJudge | None
-    """Answers J(I, d) for all dimensions."""
-    preferences: tuple[PreferenceJudge, ...]
-    """Decide which image follows p_a, from the scores above."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    """Everything known about one image."""
-
-    record: ImageRecord
-    rewards: Mapping[str, Mapping[str, Answer]]
-    """reward -> text -> score"""
-    judged: Mapping[str, Answer]
-    """dimension -> J"""
+"""The images of a pair, in the order in which they are drawn."""
 
 
 def collect_pairs(
@@ -91,34 +63,18 @@ class _Bench:
     generator: ResolvedGenerator
     load: Callable[[], Generator]
     instruments: Instruments
-    rewards: Mapping[str, Scorer]
-    judge: Scorer | None
+    scorers: Scorers
 
     @classmethod
     def of(cls, generator: ResolvedGenerator, instruments: Instruments, *, keep: bool) -> _Bench:
         """With `keep`, what was loaded stays in memory, for rounds; otherwise one model is there at a time."""
-        kept = cache if keep else _as_it_is
-        scorers = {reward.name: reward_scorer(reward) for reward in instruments.rewards}
-        judge = judge_scorer(instruments.judge) if instruments.judge else None
-        return cls(
-            generator,
-            kept(generator.load),
-            instruments,
-            {name: replace(scorer, load=kept(scorer.load)) for name, scorer in scorers.items()},
-            replace(judge, load=kept(judge.load)) if judge else None,
-        )
+        load = kept(generator.load) if keep else generator.load
+        return cls(generator, load, instruments, Scorers.of(instruments, keep=keep))
 
     @property
     def pairs_per_round(self) -> int:
         """Whole batches of every stage: a round's batches are batches of the full run."""
         return lcm(self.generator.batch_size, BATCH, len(IMAGES)) // len(IMAGES)
-
-
-T = TypeVar("T")
-
-
-def _as_it_is(load: Callable[[], T]) -> Callable[[], T]:
-    return load
 
 
 def _successes(rows: Sequence[Mapping[str, Any]], instruments: Instruments) -> Mapping[str, list[bool | None]]:
@@ -131,30 +87,20 @@ def _successes(rows: Sequence[Mapping[str, Any]], instruments: Instruments) -> M
 
 
 def _collected(bench: _Bench, prompts: PromptSet, store: Store, progress: Progress) -> list[Mapping[str, Any]]:
-    name, jobs = bench.generator.name, _jobs(prompts)
-    for _ in range(ATTEMPTS):
-        records = generate_images(bench.generator, jobs, store, progress, bench.load)
-        try:
-            measured = _measure(bench, prompts, jobs, records, store, progress)
-        except CorruptObject:
-            # The store drops an image when it finds it changed, so that the next round makes it again.
-            _drop_changed(store, records)
-            continue
-        return list(_rows(name, prompts, jobs, measured, bench.instruments))
-    raise InfrastructureError(
-        f"{name}: images in the store keep changing on disk; check the disk, or give another --audit-store."
-    )
+    jobs = image_jobs(prompts)
+    by_id = {pair.id: pair for pair in prompts.pairs}
+
+    def attempt(relied_on: list[ImageRecord]) -> list[Mapping[str, Any]]:
+        relied_on += generate_images(bench.generator, jobs, store, progress, bench.load)
+        images = [(by_id[job.item], record) for job, record in zip(jobs, relied_on, strict=True)]
+        measured = measure(bench.scorers, images, store, progress)
+        return list(_rows(bench.generator.name, prompts, jobs, measured, bench.instruments))
+
+    return until_intact(bench.generator.name, store, attempt)
 
 
-def _drop_changed(store: Store, records: Sequence[ImageRecord]) -> None:
-    """Look at every image now: a bad disk seldom spoils only one, and each round is one of few."""
-    for record in records:
-        if record.sha256 is not None:
-            with suppress(CorruptObject):
-                store.read_image(record)
-
-
-def _jobs(prompts: PromptSet) -> list[ImageJob]:
+def image_jobs(prompts: PromptSet) -> list[ImageJob]:
+    """Every image of the pairs, in the order in which they are drawn."""
     return [
         ImageJob(pair.id, image, ImageRequest(text, item_seed(prompts.name, pair.id, prompts.repeat)))
         for pair in prompts.pairs
@@ -162,32 +108,11 @@ def _jobs(prompts: PromptSet) -> list[ImageJob]:
     ]
 
 
-def _measure(
-    bench: _Bench,
-    prompts: PromptSet,
-    jobs: Sequence[ImageJob],
-    records: Sequence[ImageRecord],
-    store: Store,
-    progress: Progress,
-) -> list[_Measured]:
-    texts = {pair.id: (pair.original, pair.wide) for pair in prompts.pairs}
-    about_texts = [Question(record, texts[job.item]) for record, job in zip(records, jobs, strict=True)]
-    about_dimensions = [Question(record, DIMENSIONS) for record in records]
-    rewards = {name: score_images(scorer, about_texts, store, progress) for name, scorer in bench.rewards.items()}
-    judged: Sequence[Mapping[str, Answer]] = [{}] * len(records)
-    if bench.judge:
-        judged = score_images(bench.judge, about_dimensions, store, progress)
-    return [
-        _Measured(record, {name: answers[index] for name, answers in rewards.items()}, judged[index])
-        for index, record in enumerate(records)
-    ]
-
-
 def _rows(
     model: str,
     prompts: PromptSet,
     jobs: Sequence[ImageJob],
-    measured: Sequence[_Measured],
+    measured: Sequence[Measured],
     instruments: Instruments,
 ) -> Iterator[Mapping[str, Any]]:
     by_image = {(job.item, job.image): found for job, found in zip(jobs, measured, strict=True)}
@@ -197,33 +122,12 @@ def _rows(
         common = {"model": model, "set": "pairs", "item": pair.id, "seed": seeds[pair.id]}
         for image, found in images.items():
             about = {**common, "image": image, "image_sha256": found.record.sha256}
-            yield from ({**about, **row} for row in _reward_rows(pair, found))
-            if instruments.judge:
-                yield from ({**about, **row} for row in _judge_rows(pair, found))
+            yield from ({**about, **row} for row in image_rows(pair, found, instruments.judge))
         for preference in instruments.preferences:
             yield {**common, "image": "pair", "prompt": "wide", **_preference(preference, pair, images)}
 
 
-def _reward_rows(pair: PromptPair, found: _Measured) -> Iterator[Mapping[str, Any]]:
-    for reward, scores in found.rewards.items():
-        for prompt, text in zip(IMAGES, (pair.original, pair.wide), strict=True):
-            yield {"prompt": prompt, "scorer": reward, **_outcome(scores.get(text), found)}
-
-
-def _judge_rows(pair: PromptPair, found: _Measured) -> Iterator[Mapping[str, Any]]:
-    for dimension in DIMENSIONS:
-        outcome = _outcome(found.judged.get(dimension), found)
-        selected = dimension in pair.dimensions
-        yield {"prompt": None, "scorer": f"judge/{dimension}", "selected": selected, **outcome}
-
-
-def _outcome(answer: Answer | None, found: _Measured) -> Mapping[str, Any]:
-    if answer is None:
-        return {"value": None, "error": found.record.error or NO_SCORE}
-    return {**answer.extra, "value": answer.value, "error": answer.error}
-
-
-def _preference(preference: PreferenceJudge, pair: PromptPair, images: Mapping[str, _Measured]) -> Mapping[str, Any]:
+def _preference(preference: PreferenceJudge, pair: PromptPair, images: Mapping[str, Measured]) -> Mapping[str, Any]:
     texts = dict(zip(IMAGES, (pair.original, pair.wide), strict=True))
     rewards = {
         (reward, image, prompt): answer.value

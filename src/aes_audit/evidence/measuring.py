@@ -1,0 +1,136 @@
+"""What measures the images of a set, and the evidence rows that follow: shared by every set that is collected live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, TypeVar
+
+from aes_audit.errors import InfrastructureError
+from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.scoring import NO_SCORE, Question, Scorer, judge_scorer, reward_scorer, score_images
+from aes_audit.evidence.store import CorruptObject, ImageRecord, Store
+from aes_audit.judges.protocol import PreferenceJudge, ResolvedJudge
+from aes_audit.prompts.dimensions import DIMENSIONS
+from aes_audit.prompts.pairs import PromptPair
+from aes_audit.rewards.protocol import Answer, ResolvedReward
+
+__all__ = ["ATTEMPTS", "Instruments", "Measured", "Scorers", "image_rows", "kept", "measure", "until_intact"]
+
+ATTEMPTS = 3
+"""How often an image that changed on disk is made again before the run gives up."""
+
+PROMPTS = ("original", "wide")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """What measures the images of a generator."""
+
+    rewards: tuple[ResolvedReward, ...]
+    """Every reward answers the four scores r(I, p)."""
+    judge: ResolvedJudge | None
+    """Answers J(I, d) for all dimensions."""
+    preferences: tuple[PreferenceJudge, ...]
+    """Decide which image follows p_a, from the scores above."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Everything known about one image."""
+
+    record: ImageRecord
+    rewards: Mapping[str, Mapping[str, Answer]]
+    """reward -> text -> score"""
+    judged: Mapping[str, Answer]
+    """dimension -> J"""
+
+
+@dataclass(frozen=True, slots=True)
+class Scorers:
+    """Instruments ready to be loaded when an answer is missing."""
+
+    rewards: Mapping[str, Scorer]
+    judge: Scorer | None
+
+    @classmethod
+    def of(cls, instruments: Instruments, *, keep: bool = False) -> Scorers:
+        """With `keep`, what was loaded stays in memory, for rounds; otherwise one model is there at a time."""
+        rewards = {reward.name: reward_scorer(reward) for reward in instruments.rewards}
+        judge = judge_scorer(instruments.judge) if instruments.judge else None
+        if not keep:
+            return cls(rewards, judge)
+        return cls(
+            {name: replace(scorer, load=kept(scorer.load)) for name, scorer in rewards.items()},
+            replace(judge, load=kept(judge.load)) if judge else None,
+        )
+
+
+def kept(load: Callable[[], T]) -> Callable[[], T]:
+    """The same loader, which loads once and remembers."""
+    return cache(load)
+
+
+def measure(
+    scorers: Scorers, images: Sequence[tuple[PromptPair, ImageRecord]], store: Store, progress: Progress
+) -> list[Measured]:
+    """Everything about each image, in order: every reward under both texts of its pair, J in every dimension.
+
+    Raises InfrastructureError, StoreUnusable, or CorruptObject for an image whose bytes have changed.
+    """
+    about_texts = [Question(record, (pair.original, pair.wide)) for pair, record in images]
+    about_dimensions = [Question(record, DIMENSIONS) for _, record in images]
+    rewards = {name: score_images(scorer, about_texts, store, progress) for name, scorer in scorers.rewards.items()}
+    judged: Sequence[Mapping[str, Answer]] = [{}] * len(images)
+    if scorers.judge:
+        judged = score_images(scorers.judge, about_dimensions, store, progress)
+    return [
+        Measured(record, {name: answers[index] for name, answers in rewards.items()}, judged[index])
+        for index, (_, record) in enumerate(images)
+    ]
+
+
+def image_rows(pair: PromptPair, found: Measured, judge: ResolvedJudge | None) -> Iterator[Mapping[str, Any]]:
+    """Prompt, scorer and outcome of everything that was asked about one image of a pair."""
+    for reward, scores in found.rewards.items():
+        for prompt, text in zip(PROMPTS, (pair.original, pair.wide), strict=True):
+            yield {"prompt": prompt, "scorer": reward, **_outcome(scores.get(text), found)}
+    for dimension in DIMENSIONS if judge else ():
+        outcome = _outcome(found.judged.get(dimension), found)
+        selected = dimension in pair.dimensions
+        yield {"prompt": None, "scorer": f"judge/{dimension}", "selected": selected, **outcome}
+
+
+def _outcome(answer: Answer | None, found: Measured) -> Mapping[str, Any]:
+    if answer is None:
+        return {"value": None, "error": found.record.error or NO_SCORE}
+    return {**answer.extra, "value": answer.value, "error": answer.error}
+
+
+def until_intact(name: str, store: Store, attempt: Callable[[list[ImageRecord]], T]) -> T:
+    """What an attempt gives, tried again where the store finds an image changed, ATTEMPTS times at most.
+
+    The attempt puts the images it relies on into the list it is given. The store drops an image when it finds it
+    changed, so that the next attempt makes it again. Raises InfrastructureError when they keep changing.
+    """
+    for _ in range(ATTEMPTS):
+        relied_on: list[ImageRecord] = []
+        try:
+            return attempt(relied_on)
+        except CorruptObject:
+            _drop_changed(store, relied_on)
+    raise InfrastructureError(
+        f"{name}: images in the store keep changing on disk; check the disk, or give another --audit-store."
+    )
+
+
+def _drop_changed(store: Store, records: Sequence[ImageRecord]) -> None:
+    """Look at every image now: a bad disk seldom spoils only one, and each round is one of few."""
+    for record in records:
+        if record.sha256 is not None:
+            with suppress(CorruptObject):
+                store.read_image(record)
