@@ -9,6 +9,7 @@ from typing import Any
 
 from aes_audit.evidence.batches import fixed_batches
 from aes_audit.evidence.generating import ImageJob, generate_images
+from aes_audit.evidence.images import image_columns, repeats_earlier, told_apart
 from aes_audit.evidence.keys import item_seed
 from aes_audit.evidence.measuring import Instruments, Measured, Scorers, image_rows, kept, measure, until_intact
 from aes_audit.evidence.progress import Progress
@@ -47,9 +48,14 @@ def collect_pairs(
     if stop is None:
         return Evidence.from_rows(_collected(bench, prompts, store, progress), source=generator.name)
     rows: list[Mapping[str, Any]] = []
+    drawn: dict[str, str] = {}
     with progress.bar(f"{generator.name}: pairs", done=0, total=len(prompts.pairs), unit="pair") as tick:
-        for pairs in fixed_batches(prompts.pairs, bench.pairs_per_round):
-            rows += _collected(bench, replace(prompts, pairs=tuple(pairs)), store, Progress())
+        for count, pairs in enumerate(fixed_batches(prompts.pairs, bench.pairs_per_round), 1):
+            rows += (found := _collected(bench, replace(prompts, pairs=tuple(pairs)), store, Progress()))
+            if repeats_earlier(found, drawn):
+                # A picture of an earlier round came again: then neither of the two answers its prompt.
+                so_far = prompts.pairs[: count * bench.pairs_per_round]
+                rows = _collected(bench, replace(prompts, pairs=so_far), store, Progress())
             tick(len(pairs))
             if stop(_successes(rows, instruments)):
                 break
@@ -92,7 +98,7 @@ def _collected(bench: _Bench, prompts: PromptSet, store: Store, progress: Progre
 
     def attempt(relied_on: list[ImageRecord]) -> list[Mapping[str, Any]]:
         relied_on += generate_images(bench.generator, jobs, store, progress, bench.load)
-        images = [(by_id[job.item], record) for job, record in zip(jobs, relied_on, strict=True)]
+        images = [(by_id[job.item], record) for job, record in zip(jobs, told_apart(jobs, relied_on), strict=True)]
         measured = measure(bench.scorers, images, store, progress)
         return list(_rows(bench.generator.name, prompts, jobs, measured, bench.instruments))
 
@@ -121,7 +127,7 @@ def _rows(
         images = {image: by_image[pair.id, image] for image in IMAGES}
         common = {"model": model, "set": "pairs", "item": pair.id, "seed": seeds[pair.id]}
         for image, found in images.items():
-            about = {**common, "image": image, "image_sha256": found.record.sha256}
+            about = {**common, "image": image, **image_columns(found.record)}
             yield from ({**about, **row} for row in image_rows(pair, found, instruments.judge))
         for preference in instruments.preferences:
             yield {**common, "image": "pair", "prompt": "wide", **_preference(preference, pair, images)}

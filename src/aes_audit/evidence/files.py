@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import platform
 import re
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from aes_audit.errors import StoreUnusable
@@ -18,7 +21,7 @@ __all__ = ["is_temporary", "read", "refused", "remove", "size_of", "sweep", "wri
 _ABANDONED = 3600.0
 """Seconds after which a temporary file has no living writer: none takes an hour for one object."""
 
-_TEMPORARY = re.compile(r".+\.[0-9]+\.[0-9a-f]{32}\.tmp")
+_TEMPORARY = re.compile(r".+\.(?P<process>[0-9]+)\.(?P<machine>[0-9a-f]{8})[0-9a-f]{24}\.tmp")
 
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space, or name another folder",
@@ -47,7 +50,7 @@ def write(target: Path, content: bytes) -> None:
 
     The temporary name is the writer's own, so that no lock is needed: of two writers the later one wins, whole.
     """
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.{uuid.uuid4().hex}.tmp")
+    temporary = target.with_name(f"{target.name}.{os.getpid()}.{_machine()}{uuid.uuid4().hex[8:]}.tmp")
     with refused(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -93,12 +96,38 @@ def is_temporary(name: str) -> bool:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what writers that died left in this folder, as far as that is possible; other files stay."""
+    """Remove what writers that died left in this folder, as far as that is possible; other files stay.
+
+    A writer of this machine is dead when it has no process any more; of others only age tells.
+    """
     oldest = time.time() - _ABANDONED
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if is_temporary(entry.name) and entry.stat().st_mtime < oldest:
+            name = _TEMPORARY.fullmatch(entry.name)
+            if name and (entry.stat().st_mtime < oldest or _is_dead(int(name["process"]), name["machine"])):
                 remove(Path(entry.path))
+
+
+def _is_dead(process: int, machine: str) -> bool:
+    # Elsewhere than on POSIX systems, signal 0 is no question.
+    if machine != _machine() or os.name != "posix":
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
+
+
+@cache
+def _machine() -> str:
+    """Where a process number means the same process: the host, and within it the container's own numbering."""
+    numbering = 0
+    with suppress(OSError):
+        numbering = os.stat("/proc/self/ns/pid").st_ino
+    return hashlib.sha256(f"{platform.node()} {numbering}".encode()).hexdigest()[:8]
 
 
 def _sync_folder(folder: Path) -> None:

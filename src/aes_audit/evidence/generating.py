@@ -1,22 +1,38 @@
-"""First stage: the images that the store does not hold yet are generated, in fixed batches."""
+"""First stage: the images that the store does not hold yet are generated, checked and kept, in fixed batches."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aes_audit.errors import BudgetSpent, InfrastructureError
 from aes_audit.evidence.batches import fixed_batches
 from aes_audit.evidence.keys import digest, image_key
 from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.store import ImageRecord, Store
-from aes_audit.generators.protocol import Generator, ImageRequest, MissingImage, ResolvedGenerator
+from aes_audit.generators import image_checks
+from aes_audit.generators.protocol import (
+    Answer,
+    Generator,
+    ImageRequest,
+    MissingImage,
+    NotAttempted,
+    ResolvedGenerator,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = ["ImageJob", "generate_images"]
+
+ATTEMPTS = 3
+"""How often images are made again that vanish from the store right after."""
+
+_SHOWN = ("kind", "flags", "prompt_notes")
+"""What of a record goes into the evidence; the rest stays on disk, where any number of images may lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +47,15 @@ class ImageJob:
     """What to draw."""
 
 
+class _Drawn(NamedTuple):
+    """An answer on its way to the store."""
+
+    key: str
+    request: ImageRequest
+    answer: Answer
+    notes: Mapping[str, Any] | None
+
+
 def generate_images(
     generator: ResolvedGenerator,
     jobs: Sequence[ImageJob],
@@ -42,59 +67,138 @@ def generate_images(
 
     A batch is a fixed run of the plan. Where one of its images is missing the whole batch is generated
     again, so that an interrupted run ends with the very pixels of an undisturbed one: matrix kernels may
-    round differently for another batch size. `load` replaces the generator's own, for callers that keep what was
-    loaded. Raises InfrastructureError or StoreUnusable.
+    round differently for another batch size. A generator whose images are independent of each other is asked for the
+    missing ones alone, and what it answered is kept before it is asked again. `load` replaces the generator's own, for
+    callers that keep what was loaded. Raises InfrastructureError, StoreUnusable, or BudgetSpent once everything that
+    was answered is kept.
     """
-    keys = [image_key(generator.identity, job.request.prompt, job.request.seed) for job in jobs]
-    if complete := _all_present(store, keys):
+    plan = [(image_key(generator.identity, job.request.prompt, job.request.seed), job.request) for job in jobs]
+    if complete := _all_present(store, plan):
         return complete
-    with store.lock(digest(generator.identity)):
-        return _generate_missing(generator, list(zip(keys, jobs, strict=True)), store, progress, load or generator.load)
+    for _ in range(ATTEMPTS):
+        with store.lock(digest(generator.identity)):
+            _generate_missing(generator, plan, store, progress, load or generator.load)
+        if complete := _all_present(store, plan):
+            return complete
+        # Another process found an image changed and dropped it meanwhile.
+    raise InfrastructureError(f"{generator.name}: images vanish from {store.root}; give another --audit-store.")
 
 
-def _all_present(store: Store, keys: Sequence[str]) -> list[ImageRecord] | None:
-    records = [store.image(key) for key in keys]
-    present = [record for record in records if record is not None]
-    return present if len(present) == len(records) else None
+def _all_present(store: Store, plan: Sequence[tuple[str, ImageRequest]]) -> list[ImageRecord] | None:
+    found = []
+    for key, _ in plan:
+        record = store.image(key)
+        if record is None:
+            return None
+        found.append(replace(record, record={name: record.record[name] for name in _SHOWN if name in record.record}))
+    return found
 
 
 def _generate_missing(
     generator: ResolvedGenerator,
-    plan: Sequence[tuple[str, ImageJob]],
+    plan: Sequence[tuple[str, ImageRequest]],
     store: Store,
     progress: Progress,
     load: Callable[[], Generator],
-) -> list[ImageRecord]:
+) -> None:
+    missing = {key for key, _ in plan if store.image(key) is None}
+    # A generator from elsewhere may not know the question; its images then count as depending on their batch.
+    independent = getattr(generator, "independent", False)
+    done = sum(key not in missing for key, _ in plan)
     loaded: Generator | None = None
-    done = sum(store.image(key) is not None for key, _ in plan)
-    records: list[ImageRecord] = []
-    with progress.bar(f"{generator.name}: images", done=done, total=len(plan), unit="image") as tick:
-        for batch in fixed_batches(plan, generator.batch_size):
-            missing = [key for key, _ in batch if store.image(key) is None]
-            if missing:
-                loaded = loaded or load()
-                answers = loaded.generate([job.request for _, job in batch])
-                for (key, job), answer in zip(batch, answers, strict=True):
-                    if key in missing:
-                        _keep(store, key, generator, job, answer)
-                tick(len(missing))
-            records += [_present(store, key) for key, _ in batch]
-    return records
+    with (
+        progress.bar(f"{generator.name}: images", done=done, total=len(plan), unit="image") as tick,
+        _Writer(generator, store) as writer,
+    ):
+        for batch in _batches(plan, missing, generator.batch_size, independent):
+            loaded = loaded or load()
+            drawn = [answer for answer in _drawn(generator, loaded, batch) if answer.key in missing]
+            writer.keep(drawn)
+            if independent:
+                # It may have cost money: nothing more is asked before this is safe.
+                writer.wait()
+            tick(len(drawn))
 
 
-def _keep(store: Store, key: str, generator: ResolvedGenerator, job: ImageJob, answer: Image | MissingImage) -> None:
-    request = job.request
-    record: dict[str, Any] = {"generator": dict(generator.identity), "prompt": request.prompt, "seed": request.seed}
-    if isinstance(answer, MissingImage):
-        store.put_missing_image(key, answer.reason, record)
+def _batches(
+    plan: Sequence[tuple[str, ImageRequest]], missing: set[str], size: int, independent: bool
+) -> Iterator[Sequence[tuple[str, ImageRequest]]]:
+    if independent:
+        # One request per key: two items may ask for the same text with the same seed.
+        yield from fixed_batches(list(dict.fromkeys(entry for entry in plan if entry[0] in missing)), size)
         return
-    png = io.BytesIO()
-    answer.save(png, format="PNG")
-    store.put_image(key, png.getvalue(), record)
+    yield from (batch for batch in fixed_batches(plan, size) if any(key in missing for key, _ in batch))
 
 
-def _present(store: Store, key: str) -> ImageRecord:
-    record = store.image(key)
-    if record is None:
-        raise AssertionError(f"image {key} was stored a moment ago and is gone")
-    return record
+def _drawn(
+    generator: ResolvedGenerator, loaded: Generator, batch: Sequence[tuple[str, ImageRequest]]
+) -> Iterator[_Drawn]:
+    requests = [request for _, request in batch]
+    answers = loaded.generate(requests)
+    if len(answers) != len(requests):
+        raise InfrastructureError(f"{generator.name} answered {len(requests)} requests with {len(answers)} images.")
+    notes = getattr(loaded, "prompt_notes", None)
+    for (key, request), answer in zip(batch, answers, strict=True):
+        yield _Drawn(key, request, answer, notes(request.prompt) if notes else None)
+
+
+class _Writer:
+    """Checks, encodes and stores one batch in a thread of its own while the next one is drawn.
+
+    One batch at most is waiting, so that a killed run loses two at most and memory stays flat. An error surfaces with
+    the next batch or at the end; what was handed over is stored also when the run is interrupted.
+    """
+
+    def __init__(self, generator: ResolvedGenerator, store: Store) -> None:
+        """Keep where the images go and what they were asked to be."""
+        self._generator = generator
+        self._store = store
+        self._size = image_checks.expected_size(generator.identity)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="aes_audit-images")
+        self._written: Future[None] | None = None
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._thread.shutdown(wait=True)
+        if kind is None:
+            self.wait()
+
+    def keep(self, drawn: Sequence[_Drawn]) -> None:
+        """Hand over a batch, once the one before is stored. Raises what went wrong with that one."""
+        self.wait()
+        self._written = self._thread.submit(self._keep_all, drawn)
+
+    def wait(self) -> None:
+        """Until everything that was handed over is stored. Raises what went wrong."""
+        if self._written is not None:
+            written, self._written = self._written, None
+            written.result()
+
+    def _keep_all(self, drawn: Sequence[_Drawn]) -> None:
+        for one in drawn:
+            if not isinstance(one.answer, NotAttempted):
+                self._keep(one, one.answer)
+        for one in drawn:
+            if isinstance(one.answer, NotAttempted):
+                raise BudgetSpent(one.answer.reason)
+
+    def _keep(self, drawn: _Drawn, answer: Image | MissingImage) -> None:
+        record: dict[str, Any] = {
+            "generator": dict(self._generator.identity),
+            "prompt": drawn.request.prompt,
+            "seed": drawn.request.seed,
+        }
+        if drawn.notes is not None:
+            record["prompt_notes"] = dict(drawn.notes)
+        missing = answer if isinstance(answer, MissingImage) else image_checks.check(answer, self._size)
+        if missing is not None:
+            self._store.put_missing_image(drawn.key, missing.reason, {**record, "kind": missing.kind})
+            return
+        assert not isinstance(answer, MissingImage)
+        if flags := image_checks.flags(answer):
+            record["flags"] = list(flags)
+        png = io.BytesIO()
+        answer.convert("RGB").save(png, format="PNG")
+        self._store.put_image(drawn.key, png.getvalue(), record)

@@ -9,7 +9,20 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-__all__ = ["COLUMNS", "EMOTIONS", "IMAGES", "KEY", "PROMPTS", "SELECTED", "SETS", "Row"]
+__all__ = [
+    "COLUMNS",
+    "EMOTIONS",
+    "FAULT",
+    "FLAGGED",
+    "IMAGES",
+    "KEY",
+    "PROMPTS",
+    "SELECTED",
+    "SETS",
+    "TOKENS",
+    "TRUNCATED",
+    "Row",
+]
 
 KEY: tuple[str, ...] = ("model", "set", "item", "image", "prompt", "scorer")
 """The columns that identify a row, in sorting order; of these only `prompt` may be null."""
@@ -18,7 +31,19 @@ COLUMNS: tuple[str, ...] = (*KEY, "value", "error")
 """The eight columns every table has; more are kept and ignored."""
 
 SELECTED: str = "selected"
-"""The one extra column that is read: boolean, on `judge/<dimension>` rows, true when the prompt asked for it."""
+"""Extra column: boolean, on `judge/<dimension>` rows, true when the prompt asked for it."""
+
+FAULT: str = "image_fault"
+"""Extra column: the kind of a missing image, null for one that is there."""
+
+FLAGGED: str = "image_flags"
+"""Extra column: what is suspicious about an image that is data, joined by commas; null for nothing."""
+
+TOKENS: str = "prompt_tokens"
+"""Extra column: tokens of the text that the image was drawn from, `encoder tokens/limit [cut|chunked]`, by commas."""
+
+TRUNCATED: str = "prompt_truncated"
+"""Extra column: boolean, true when an encoder cut that text; null where nobody looked."""
 
 SETS: tuple[str, ...] = ("pairs", "art", "emotion", "edits", "ratings")
 """Which collection an item belongs to."""

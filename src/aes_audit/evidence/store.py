@@ -4,6 +4,7 @@
     images/ab/<key>.json      which blob an image key has, or why it has none
     scores/ab/<key>.json      what a scorer answered about an image
     locks/                    empty files for `lock`
+    changed.log               a line per image whose bytes were found changed on disk
 
 Any number of processes may share a store. Each object is written whole or not at all: a reader or a crash never sees
 half of one. A blob is written before the record that names it, so a record without its blob is an unfinished image.
@@ -13,9 +14,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +29,24 @@ from aes_audit.evidence.files import is_temporary, read, refused, remove, size_o
 from aes_audit.evidence.keys import JSON
 from aes_audit.evidence.records import decoded, encoded
 
-__all__ = ["CorruptObject", "ImageRecord", "Store"]
+__all__ = ["ChangedImageWarning", "CorruptObject", "ImageRecord", "Store"]
 
 _ROOMS = ("blobs", "images", "scores")
 _MARKERS = {
     ".gitignore": b"*\n",
     "CACHEDIR.TAG": b"Signature: 8a477f597d28d172789f06886806bc55\n# Images and scores kept by aes_audit.\n",
 }
-_OWN = frozenset({*_ROOMS, "locks", "fingerprints", *_MARKERS})
+_CHANGED = "changed.log"
+_OWN = frozenset({*_ROOMS, "locks", "fingerprints", _CHANGED, *_MARKERS})
 _HEX = frozenset("0123456789abcdef")
 
 
 class CorruptObject(AesAuditError):
     """An image whose bytes are not those that were stored; it has been removed and may be made again."""
+
+
+class ChangedImageWarning(UserWarning):
+    """A stored image was found changed on disk; one warning per image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,16 @@ class ImageRecord:
     """Why there is no image; None when there is one."""
     record: Mapping[str, Any] = field(hash=False)
     """What was put beside it, with `sha256` and `bytes` (the file's digest and length), or `error`."""
+
+    @property
+    def fault(self) -> str | None:
+        """The kind of a missing image; None when there is an image."""
+        return None if self.error is None else str(self.record.get("kind", "failed"))
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What is suspicious about an image that is data."""
+        return tuple(map(str, self.record.get("flags", ())))
 
 
 class Store:
@@ -72,6 +90,12 @@ class Store:
             for name in _MARKERS.keys() - names:
                 write(self.root / name, _MARKERS[name])
         self._sweep()
+        self._changed_before = self._changes()
+
+    @property
+    def changed(self) -> int:
+        """Images that were found changed on disk, and removed, since this store was opened, by whichever process."""
+        return self._changes() - self._changed_before
 
     def check_writable(self) -> None:
         """Write and remove a probe, so that a full or read-only place is found before hours are spent."""
@@ -108,7 +132,8 @@ class Store:
         """The PNG file of a record that has one, verified against its digest.
 
         Raises CorruptObject when the bytes have changed or are gone; record and blob are then removed, so that
-        `image` answers None and the image can be made again. Raises ValueError for a missing image.
+        `image` answers None and the image can be made again, and the change is counted in `changed` and warned of.
+        Raises ValueError for a missing image.
         """
         if record.sha256 is None:
             raise ValueError(f"image {record.key} is missing: {record.error}")
@@ -119,6 +144,9 @@ class Store:
         # The record goes first: without it nothing refers to the blob.
         remove(self._path("images", record.key, ".json"))
         remove(blob)
+        self._note_change(record.key)
+        told = f"store {self.root}: image {record.key} had changed on disk; it was dropped, to be made again."
+        warnings.warn(told, ChangedImageWarning, stacklevel=2)
         raise CorruptObject(f"store {self.root}: image {record.key} is not what was stored; run again to remake it.")
 
     def put_scores(self, key: str, record: Mapping[str, JSON]) -> None:
@@ -153,6 +181,15 @@ class Store:
         for room in _ROOMS:
             for folder in (self.root / room).glob("??/"):
                 sweep(folder)
+
+    def _changes(self) -> int:
+        return (read(self.root / _CHANGED) or b"").count(b"\n")
+
+    def _note_change(self, key: str) -> None:
+        line = f"{datetime.now(UTC).isoformat(timespec='seconds')} {key}\n"
+        # One short line per write stays whole beside other writers; a store that is only read keeps no account.
+        with suppress(OSError), open(self.root / _CHANGED, "ab", buffering=0) as log:
+            log.write(line.encode())
 
     def _put(self, room: str, key: str, record: Mapping[str, JSON]) -> None:
         write(self._path(room, key, ".json"), encoded(key, record))

@@ -4,12 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Generator", "ImageRequest", "MissingImage", "ResolvedGenerator"]
+__all__ = [
+    "FAULTS",
+    "FLAGS",
+    "Answer",
+    "Generator",
+    "ImageRequest",
+    "MissingImage",
+    "NotAttempted",
+    "ResolvedGenerator",
+]
+
+FAULTS: tuple[str, ...] = (
+    "black",
+    "constant",
+    "nonfinite",
+    "wrong_size",
+    "duplicate",
+    "safety",
+    "refused",
+    "text_only",
+    "failed",
+)
+"""Kinds of missing images; docs/images.md says what each means and how it is found."""
+
+FLAGS: tuple[str, ...] = ("near_blank", "identical_pair")
+"""What is counted and shown about an image that stays data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +53,30 @@ class MissingImage:
 
     reason: str
     """Why, in words."""
+    kind: str = "failed"
+    """One of FAULTS."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotAttempted:
+    """A request that was never made, for want of money: nothing is stored, and a later run may make it."""
+
+    reason: str
+    """Why, in words."""
+
+
+Answer: TypeAlias = "Image | MissingImage | NotAttempted"
+"""What becomes of one request."""
 
 
 class Generator(Protocol):
-    """A loaded text-to-image model."""
+    """A loaded text-to-image model.
 
-    def generate(self, requests: Sequence[ImageRequest]) -> list[Image | MissingImage]:
+    It may also have `prompt_notes(prompt) -> Mapping[str, JSON]`: what it knows about a text, kept beside the image;
+    under `encoders` the tokens, limit and truncation per tokenizer (rule R9).
+    """
+
+    def generate(self, requests: Sequence[ImageRequest]) -> Sequence[Answer]:
         """One answer per request, in order: an RGB image of any size, or why there is none."""
         ...
 
@@ -59,6 +102,11 @@ class ResolvedGenerator(Protocol):
     @property
     def batch_size(self) -> int:
         """Requests per call of `generate`."""
+        ...
+
+    @property
+    def independent(self) -> bool:
+        """Whether an image is the same in any batch; then only missing ones are requested, not whole batches."""
         ...
 
     def load(self) -> Generator:

@@ -77,6 +77,11 @@ class DiffusersModel:
         return self.settings.batch_size
 
     @property
+    def independent(self) -> bool:
+        """Never: matrix kernels may round differently for another batch."""
+        return False
+
+    @property
     def identity(self) -> Mapping[str, Any]:
         """Everything that determines an image besides prompt and seed."""
         return {
