@@ -129,13 +129,13 @@ def test_a_declared_precision_is_the_precision_of_the_weights(tiny_pipeline: Pat
 @pytest.mark.parametrize("file", [TRANSFORMER, VAE])
 def test_nan_pixels_are_a_missing_image(tiny_pipeline: Path, tmp_path: Path, file: str) -> None:
     folder = changed(tiny_pipeline, tmp_path / "nan", file, lambda tensor: torch.full_like(tensor, torch.nan))
-    expected = MissingImage("the pipeline returned NaN or infinite pixels")
+    expected = MissingImage("the pipeline returned NaN or infinite pixels", "nonfinite")
     assert load(str(folder)).generate(REQUESTS[:2]) == [expected, expected]
 
 
 def test_a_constant_frame_is_a_missing_image(tiny_pipeline: Path, tmp_path: Path) -> None:
     folder = changed(tiny_pipeline, tmp_path / "grey", VAE, torch.zeros_like)
-    expected = MissingImage("the pipeline returned a constant frame (every value is 128)")
+    expected = MissingImage("the frame is constant (every pixel is 128, 128, 128)", "constant")
     assert load(str(folder)).generate(REQUESTS[:1]) == [expected]
 
 

@@ -1,105 +1,132 @@
-"""Diffusers pipelines: loading from safetensors, adapters fused, images from per-item seeds."""
+"""Loading a pinned diffusers pipeline: its files, another transformer, adapters, and where its parts stay."""
 
 from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import diffusers
-import numpy as np
 import torch
-from PIL import Image
 
 from aes_audit.device import check_device
 from aes_audit.errors import InfrastructureError
-from aes_audit.generators.protocol import ImageRequest, MissingImage
-from aes_audit.generators.resolve import LORA_MARKER, PIPELINE_MARKER, DiffusersModel
-from aes_audit.weights.loading import first_line, loading, refuse_empty_tokenizer
+from aes_audit.generators.adapters import ADAPTER_FILES, merge_adapter
+from aes_audit.generators.drawing import DiffusersGenerator
+from aes_audit.generators.guidance import call_value, refuse_inert_negative
+from aes_audit.generators.memory import place
+from aes_audit.generators.transformer_override import load_transformer
+from aes_audit.weights.hub import download, list_files
+from aes_audit.weights.loading import loading, refuse_empty_tokenizer
+from aes_audit.weights.pipeline_files import PIPELINE_INDEX, components, refuse_custom_code, wanted_files
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from aes_audit.generators.resolve import DiffusersModel, TransformerOverride
+    from aes_audit.weights.pinned import Weights
 
 __all__ = ["DiffusersGenerator", "load_pipeline"]
 
 
-@dataclass(frozen=True, slots=True)
-class DiffusersGenerator:
-    """A loaded pipeline that draws every request from its own seed."""
-
-    pipeline: Any
-    """The diffusers pipeline, on its device."""
-    model: DiffusersModel
-    """What was loaded, with the settings of every call."""
-
-    def generate(self, requests: Sequence[ImageRequest]) -> list[Image.Image | MissingImage]:
-        """One RGB image per request, in order; frames that hold no picture are MissingImage.
-
-        All requests go through the pipeline as one batch. Raises InfrastructureError when it fails.
-        """
-        # Noise is drawn on the CPU, one generator per request: the image does not depend on batch or device count.
-        noise = [torch.Generator("cpu").manual_seed(request.seed) for request in requests]
-        prompts = [request.prompt for request in requests]
-        try:
-            with torch.inference_mode():
-                frames = self.pipeline(prompts, generator=noise, output_type="np", **self.model.settings.call).images
-        except (RuntimeError, ValueError, TypeError) as error:
-            failed = f"{self.model.name}: generating {len(prompts)} images failed"
-            raise InfrastructureError(f"{failed}: {first_line(error)}") from error
-        return [_picture(frame) for frame in frames]
-
-
 def load_pipeline(model: DiffusersModel) -> DiffusersGenerator:
-    """Load a pinned model onto its device; raises InfrastructureError naming the model and the cause."""
+    """Load a pinned model onto its device, downloading what is not there; nothing is run that came with the weights.
+
+    Raises InfrastructureError naming the model and the cause, ModelNotFound for files that cannot be had, UnsafeWeights
+    for a pipeline with code of its own, UsageError for a negative prompt that would change nothing.
+    """
     check_device(model.device)
+    dtype = getattr(torch, model.dtype)
+    folder = _pipeline_folder(model)
+    override = _override_folder(model.transformer) if model.transformer else None
+    adapters = [_fetched(lora, ADAPTER_FILES) for lora in model.loras]
     with loading(model.name):
-        pipeline = _from_folder(model.weights.folder(), getattr(torch, model.dtype))
+        given: dict[str, Any] = dict.fromkeys(_absent_components(folder))
+        if model.transformer and override:
+            given["transformer"] = load_transformer(
+                override, folder, dtype, file=model.transformer.file, subfolder=model.transformer.subfolder
+            )
+        pipeline = _from_folder(folder, dtype, model.settings.variant, given)
         for name, component in pipeline.components.items():
             if name.startswith("tokenizer") and component is not None:
                 refuse_empty_tokenizer(f"{model.name}, {name}", component)
-        for lora in model.loras:
-            _fuse(pipeline, lora.folder())
-        pipeline.to(model.device)
-    pipeline.set_progress_bar_config(disable=True)
+        for adapter in adapters:
+            merge_adapter(pipeline, adapter)
+        pipeline.set_progress_bar_config(disable=True)
+        plan = place(pipeline, model.device, _pixels(pipeline, model.settings.call))
+    if plan.warning:
+        warnings.warn(f"{model.name}: {plan.warning}", stacklevel=2)
+    if model.settings.negative:
+        refuse_inert_negative(model.name, pipeline, model.settings.call)
     return DiffusersGenerator(pipeline, model)
 
 
-def _from_folder(folder: Path, dtype: torch.dtype) -> Any:
-    absent = dict.fromkeys(_absent_components(folder))
+def _pipeline_folder(model: DiffusersModel) -> Path:
+    """The pipeline's folder, with everything in it that will be read."""
+    weights, given = model.weights, ("transformer",) if model.transformer else ()
+    folder = _fetched(weights, [PIPELINE_INDEX])
+    repo = weights.source.repo
+    names = list_files(repo, weights.revision) if repo else _names(folder)
+    with loading(model.name):
+        index = json.loads((folder / PIPELINE_INDEX).read_text(encoding="utf-8"))
+    refuse_custom_code(str(weights.source), index, names)
+    _refuse_foreign_libraries(model.name, index)
+    return _fetched(weights, wanted_files(str(weights.source), index, names, model.settings.variant, given))
+
+
+def _override_folder(override: TransformerOverride) -> Path:
+    room = f"{override.subfolder}/" if override.subfolder else ""
+    wanted = [f"{room}{override.file}"] if override.file else [f"{room}*.json", f"{room}*.safetensors"]
+    return _fetched(override.weights, wanted)
+
+
+def _fetched(weights: Weights, files: Collection[str]) -> Path:
+    """The local folder; of a repository only `files` are downloaded."""
+    source = weights.source
+    return source.folder or download(str(source.repo), weights.revision, source.revision, list(files))
+
+
+def _names(folder: Path) -> list[str]:
+    return [file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()]
+
+
+def _refuse_foreign_libraries(name: str, index: Mapping[str, Any]) -> None:
+    for component, (library, kind) in components(index).items():
+        if library not in ("diffusers", "transformers") and not hasattr(diffusers.pipelines, library):
+            raise InfrastructureError(
+                f"{name} cannot be loaded: its {component} is {kind} of {library!r}, "
+                "and only classes of diffusers and transformers are loaded."
+            )
+
+
+def _from_folder(folder: Path, dtype: torch.dtype, variant: str | None, given: Mapping[str, Any]) -> Any:
+    pipeline_class = _pipeline_class(folder)
+    # SDXL marks its images invisibly, but only where a package for that happens to be installed.
+    extra = {"add_watermarker": False} if "add_watermarker" in inspect.signature(pipeline_class).parameters else {}
     return diffusers.DiffusionPipeline.from_pretrained(
-        folder, dtype=dtype, use_safetensors=True, local_files_only=True, **absent
+        folder, dtype=dtype, variant=variant, use_safetensors=True, local_files_only=True, **given, **extra
     )
+
+
+def _pipeline_class(folder: Path) -> Any:
+    name = json.loads((folder / PIPELINE_INDEX).read_text(encoding="utf-8"))["_class_name"]
+    found = getattr(diffusers, name, None)
+    if found is None:
+        raise InfrastructureError(f"{folder}: diffusers {diffusers.__version__} has no {name}.")
+    return found
 
 
 def _absent_components(folder: Path) -> list[str]:
     """Components that the pipeline class expects and the folder leaves out, as SD3 folders without T5 do."""
-    index = json.loads((folder / PIPELINE_MARKER).read_text(encoding="utf-8"))
-    pipeline_class = getattr(diffusers, index["_class_name"], None)
-    if pipeline_class is None:
-        raise InfrastructureError(f"{folder}: diffusers {diffusers.__version__} has no {index['_class_name']}.")
+    index = json.loads((folder / PIPELINE_INDEX).read_text(encoding="utf-8"))
+    pipeline_class = _pipeline_class(folder)
     expected = set(inspect.signature(pipeline_class.__init__).parameters) - {"self", "args", "kwargs"}
     optional = set(pipeline_class._optional_components) | {"text_encoder_3", "tokenizer_3"}
     return sorted(name for name in expected & optional if index.get(name, [None])[0] is None)
 
 
-def _fuse(pipeline: Any, folder: Path) -> None:
-    # Fused weights cost nothing at every step, and one adapter after the other cannot mix up scales.
-    pipeline.load_lora_weights(folder, weight_name=LORA_MARKER, use_safetensors=True, local_files_only=True)
-    if not any(pipeline.get_list_adapters().values()):
-        # diffusers only warns; the model without its adapter would be audited under the adapter's name.
-        raise InfrastructureError(f"{folder}: no weight of {LORA_MARKER} belongs to a {type(pipeline).__name__}.")
-    pipeline.fuse_lora()
-    pipeline.unload_lora_weights()
-
-
-def _picture(frame: NDArray[np.float32]) -> Image.Image | MissingImage:
-    """`frame`: height x width x 3 in [0, 1]."""
-    if not np.isfinite(frame).all():
-        return MissingImage("the pipeline returned NaN or infinite pixels")
-    pixels = np.rint(frame * 255).clip(0, 255).astype(np.uint8)
-    if pixels.min() == pixels.max():
-        return MissingImage(f"the pipeline returned a constant frame (every value is {int(pixels.flat[0])})")
-    return Image.fromarray(pixels)
+def _pixels(pipeline: Any, call: Mapping[str, Any]) -> int:
+    """Pixels of one image; 1024 x 1024 where the model's own default decides."""
+    width, height = (call_value(pipeline, call, side) or 1024 for side in ("width", "height"))
+    return int(width) * int(height)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from aes_audit.errors import ModelNotFound
 
-__all__ = ["download", "resolve_commit"]
+__all__ = ["download", "list_files", "resolve_commit"]
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _TIMEOUT_S = 10.0
-_SAFE = ("*.safetensors", "*.json", "*.txt", "*.model", "*/tokenizer*")
+_SAFE = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*/tokenizer*")
 
 
 def resolve_commit(repo: str, revision: str | None) -> str:
@@ -58,6 +58,24 @@ def download(repo: str, commit: str, revision: str | None = None, files: Sequenc
             ref.parent.mkdir(parents=True, exist_ok=True)
             ref.write_text(commit)
     return folder
+
+
+def list_files(repo: str, commit: str) -> list[str]:
+    """Names of all files of the repository at `commit`; the cache answers once anything of the commit was fetched.
+
+    Raises ModelNotFound when the hub cannot be asked and the cache does not know the commit.
+    """
+    from huggingface_hub import HfApi, get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    try:
+        with _plain_errors(repo, commit):
+            try:
+                return [file.path for file in get_cached_repo_tree(repo, revision=commit)]
+            except CachedRepoTreeNotFoundError:
+                return list(HfApi().list_repo_files(repo, revision=commit))
+    except _Unreachable as error:
+        raise ModelNotFound(str(error)) from error
 
 
 def _transport_error() -> type[Exception]:

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 
 from aes_audit.errors import InfrastructureError
 
-__all__ = ["first_line", "loading", "refuse_empty_tokenizer", "refuse_random_weights"]
+__all__ = ["first_line", "loading", "quiet_libraries", "refuse_empty_tokenizer", "refuse_random_weights"]
 
 _FAULTS = (
     OSError,
@@ -28,14 +28,15 @@ _FAULTS = (
 def loading(what: str) -> Iterator[None]:
     """Turn what a library raises on broken or foreign files into InfrastructureError; `what` names the model."""
     try:
-        with _quiet_libraries():
+        with quiet_libraries():
             yield
     except _FAULTS as error:
         raise InfrastructureError(f"{what} cannot be loaded: {first_line(error)}") from error
 
 
 @contextmanager
-def _quiet_libraries() -> Iterator[None]:
+def quiet_libraries() -> Iterator[None]:
+    """No bars and no advice of diffusers and transformers while the block runs."""
     # Their bars and advice would end up between the audits' own lines, or as noise under a failure.
     from diffusers.utils import logging as diffusers_log
     from transformers.utils import logging as transformers_log
