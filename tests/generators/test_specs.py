@@ -110,7 +110,7 @@ def test_a_relative_folder_is_looked_for_at_the_root(tiny_pipeline: Path, tiny_l
 def test_an_adapter_of_no_kind_is_answered_in_one_line(tiny_pipeline: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match=r"^adapter 'pretty' is neither a folder nor a hub id: .*$"):
         resolve(f"{tiny_pipeline}+lora=pretty", tmp_path)
-    with pytest.raises(ModelNotFound, match=r"^model folder '.*' holds no pytorch_lora_weights\.safetensors: .*$"):
+    with pytest.raises(ModelNotFound, match=r"^adapter folder '.*' holds neither .* nor adapter_config\.json: .*$"):
         resolve(f"{tiny_pipeline}+lora={tmp_path}", tmp_path)
 
 
@@ -161,12 +161,13 @@ class TestSettings:
             ("{", "cannot be read as JSON"),
             ("\udc80", "cannot be read as JSON"),
             ('{"call": {"guidance_scale": NaN}}', "NaN is not JSON"),
-            ("[]", "may hold batch_size, call, dtype and nothing else"),
-            ('{"steps": 3}', "may hold batch_size, call, dtype and nothing else"),
+            ("[]", "may hold batch_size, call, dtype, variant and nothing else"),
+            ('{"steps": 3}', "may hold batch_size, call, dtype, variant and nothing else"),
             ('{"call": [1]}', "`call` is an object"),
             ('{"call": null}', "`call` is an object"),
             ('{"dtype": "int8"}', "dtype 'int8' is not one of float32, bfloat16, float16"),
             ('{"dtype": []}', "dtype [] is not one of"),
+            ('{"variant": "../fp16"}', "variant '../fp16' is not a word such as fp16"),
             ('{"batch_size": 0}', "batch_size 0 is not a whole number of 1 or more"),
             ('{"batch_size": "4"}', "batch_size '4' is not a whole number"),
             ('{"batch_size": true}', "batch_size True is not a whole number"),

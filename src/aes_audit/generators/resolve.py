@@ -1,46 +1,44 @@
-"""From a SPEC to a pinned generator, without loading anything. Imports no torch."""
+"""From a SPEC to a pinned diffusers pipeline, without loading anything. Imports no torch."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aes_audit.device import default_dtype
-from aes_audit.errors import ModelNotFound, UnknownName
-from aes_audit.generators.settings import Settings, read_settings
-from aes_audit.generators.spec import parse_spec
-from aes_audit.generators.zoo import ZOO, ZooEntry
+from aes_audit.errors import ModelNotFound, UnknownName, UsageError
+from aes_audit.generators.parts import (
+    LORA_MARKER,
+    TransformerOverride,
+    adapter_source,
+    pin_adapter,
+    pin_transformer,
+    transformer_source,
+)
+from aes_audit.generators.settings import Settings, read_options, read_settings
+from aes_audit.generators.spec import GeneratorSpec, parse_spec
+from aes_audit.generators.zoo import RECIPES, ZOO, ZooEntry
 from aes_audit.weights.pinned import Weights, resolve_weights
 from aes_audit.weights.source import Source, parse_source
 
 if TYPE_CHECKING:
     from aes_audit.generators.pipeline import DiffusersGenerator
 
-__all__ = ["DiffusersModel", "TransformerOverride", "resolve_generator"]
+__all__ = [
+    "LORA_MARKER",
+    "PIPELINE_MARKER",
+    "DiffusersModel",
+    "TransformerOverride",
+    "recipe_of",
+    "resolve_generator",
+    "unknown_model",
+    "zoo_name",
+]
 
 PIPELINE_MARKER = "model_index.json"
-LORA_MARKER = "pytorch_lora_weights.safetensors"
-
-
-@dataclass(frozen=True, slots=True)
-class TransformerOverride:
-    """Weights that take the place of a pipeline's transformer, pinned and not loaded."""
-
-    weights: Weights
-    """Where they come from."""
-    file: str | None = None
-    """One safetensors file inside, as `folder/name.safetensors`; None is a folder that diffusers saved."""
-    subfolder: str | None = None
-    """The folder inside that holds the transformer; None is the top."""
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        """What goes into keys: on this machine content alone, on the hub also which file of the commit."""
-        place = {"file": self.file, "subfolder": self.subfolder} if self.weights.source.repo else {}
-        return {**self.weights.identity, **{key: value for key, value in place.items() if value is not None}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +57,8 @@ class DiffusersModel:
     """Where it runs."""
     transformer: TransformerOverride | None = None
     """What replaces the pipeline's transformer, before adapters are applied."""
+    entry: ZooEntry | None = None
+    """What the zoo says about the base; None for a model that it does not know."""
 
     @property
     def revision(self) -> str:
@@ -78,7 +78,7 @@ class DiffusersModel:
 
     @property
     def independent(self) -> bool:
-        """Never: matrix kernels may round differently for another batch."""
+        """False: which images share a batch is fixed, because kernels may round by its size."""
         return False
 
     @property
@@ -90,12 +90,23 @@ class DiffusersModel:
             "loras": [lora.identity for lora in self.loras],
             "call": dict(self.settings.call),
             "dtype": self.dtype,
-            "scheduler": self._scheduler(),
+            "scheduler": self.scheduler,
             # Keys of what most models do not have are left out, so that their images keep their keys.
             **({"transformer": dict(self.transformer.identity)} if self.transformer else {}),
             **({"variant": self.settings.variant} if self.settings.variant else {}),
             **({"negative": self.settings.negative} if self.settings.negative else {}),
         }
+
+    @property
+    def scheduler(self) -> str | None:
+        """The scheduler's class, for people who compare; its settings are part of the weights' digest."""
+        if self.weights.source.folder is None:
+            return self.entry.scheduler if self.entry else None
+        try:
+            index = json.loads((self.weights.source.folder / PIPELINE_MARKER).read_text(encoding="utf-8"))
+            return str(index["scheduler"][1])
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
 
     def load(self) -> DiffusersGenerator:
         """Load pipeline and adapters onto the device; raises InfrastructureError."""
@@ -103,55 +114,101 @@ class DiffusersModel:
 
         return load_pipeline(self)
 
-    def _scheduler(self) -> str | None:
-        # The scheduler's settings are part of the weights' digest; its class is named for people who compare keys.
-        if self.weights.source.folder is None:
-            return None
-        try:
-            index = json.loads((self.weights.source.folder / PIPELINE_MARKER).read_text(encoding="utf-8"))
-            return str(index["scheduler"][1])
-        except (OSError, ValueError, LookupError, TypeError):
-            return None
-
 
 def resolve_generator(
-    text: str, *, root: Path, device: str, batch_size: int | None = None, cache: Path | None = None
+    text: str,
+    *,
+    root: Path,
+    device: str,
+    batch_size: int | None = None,
+    cache: Path | None = None,
+    recipe: str | None = None,
 ) -> DiffusersModel:
-    """Pin the generator that a SPEC names.
+    """Pin the diffusers pipeline that a SPEC names.
 
-    `root` is what relative folders refer to, `cache` a folder that remembers file digests. Raises
-    UnknownName (with what exists), ModelNotFound or UnsafeWeights.
+    `root` is what relative folders refer to, `cache` a folder that remembers file digests, `recipe` the one of a zoo
+    name that says none itself. Raises UnknownName (with what exists), UsageError, ModelNotFound or UnsafeWeights.
     """
-    spec = parse_spec(text)
-    entry = _entry(spec.base, root)
-    sources = (*entry.loras, *(_lora_source(lora, root) for lora in spec.loras))
+    spec = parse_spec(text, root)
+    entry = _entry(spec, root)
+    if entry.base is None:
+        raise UsageError(f"model {text!r} is hosted: it has no weights to load.")
     weights = resolve_weights(entry.base, PIPELINE_MARKER, cache)
     _refuse_broken_index(weights)
+    transformer = transformer_source(spec.transformer, root) if spec.transformer else entry.transformer
     return DiffusersModel(
         name=text,
         weights=weights,
-        loras=tuple(resolve_weights(source, LORA_MARKER, cache) for source in sources),
-        settings=(read_settings(entry.base.folder) if entry.base.folder else Settings()).with_batch_size(batch_size),
+        loras=tuple(pin_adapter(source, cache) for source in _adapters(spec, entry, root)),
+        settings=_settings(spec, entry, recipe).with_batch_size(batch_size),
         device=device,
+        transformer=pin_transformer(transformer, cache) if transformer else None,
+        entry=entry if entry.family else None,
     )
 
 
-def _entry(base: str, root: Path) -> ZooEntry:
+def recipe_of(spec: GeneratorSpec, wanted: str | None) -> str:
+    """The recipe that a zoo name is run with: its own, else the wanted one, else the default; raises UnknownName."""
+    recipe = spec.options.get("recipe") or wanted or RECIPES[0]
+    if recipe not in RECIPES:
+        raise UnknownName(f"recipe of {spec.text!r}", recipe, RECIPES)
+    return recipe
+
+
+def zoo_name(base: str) -> tuple[str | None, str | None]:
+    """Name and revision where `base` is a name of the zoo, else None twice."""
     if base in ZOO:
-        return ZOO[base]
-    source = None if base.startswith("control/") else parse_source(base, root)
-    if source is None:
-        raise UnknownName("model", base, ZOO, "Or give a folder, or a hub id as owner/name[@revision].")
-    return ZooEntry(source)
+        return base, None
+    name, _, revision = base.partition("@")
+    return (name, revision) if name in ZOO and revision else (None, None)
 
 
-def _lora_source(text: str, root: Path) -> Source:
-    source = parse_source(text, root)
+def unknown_model(base: str) -> UnknownName:
+    """The error for a name that is nothing, listing what exists."""
+    return UnknownName("model", base, ZOO, "Or give a folder, or a hub id as owner/name[@revision].")
+
+
+def _entry(spec: GeneratorSpec, root: Path) -> ZooEntry:
+    name, revision = zoo_name(spec.base)
+    if name is not None:
+        return _at(name, revision)
+    if "recipe" in spec.options:
+        raise UsageError(f"model {spec.text!r}: only names of the zoo have recipes; give steps, guidance, size, dtype.")
+    source = None if spec.base.startswith("control/") else parse_source(spec.base, root)
     if source is None:
-        raise ModelNotFound(
-            f"adapter {text!r} is neither a folder nor a hub id: write +lora=FOLDER or +lora=owner/name."
-        )
-    return source
+        raise unknown_model(spec.base)
+    # The repository behind a name is the same model when it is spelt out.
+    same = (known for known in ZOO.values() if known.base and known.base.repo == source.repo is not None)
+    whole = [known for known in same if not known.loras and known.transformer is None]
+    return replace(whole[0], base=source) if whole else ZooEntry(source)
+
+
+def _at(name: str, revision: str | None) -> ZooEntry:
+    entry = ZOO[name]
+    if revision is None:
+        return entry
+    if entry.base is None or entry.base.repo is None:
+        raise UsageError(f"model '{name}@{revision}': {name} has no revisions: write {name}.")
+    return replace(entry, base=replace(entry.base, revision=revision))
+
+
+def _adapters(spec: GeneratorSpec, entry: ZooEntry, root: Path) -> list[Source]:
+    """Those of the zoo, then those appended; naming one of the zoo's again says which revision of it is meant."""
+    found = list(entry.loras)
+    for text in spec.loras:
+        source = adapter_source(text, root)
+        again = [number for number, known in enumerate(entry.loras) if known.repo and known.repo == source.repo]
+        if again:
+            found[again[0]] = source
+        else:
+            found.append(source)
+    return found
+
+
+def _settings(spec: GeneratorSpec, entry: ZooEntry, recipe: str | None) -> Settings:
+    beside = read_settings(entry.base.folder) if entry.base and entry.base.folder else Settings()
+    chosen = read_options(spec.text, spec.options)
+    return beside.following(entry.recipe(recipe_of(spec, recipe))).following(chosen).away_from(spec.negative)
 
 
 def _refuse_broken_index(weights: Weights) -> None:

@@ -1,7 +1,8 @@
 """What `--model` may say, taken apart; nothing is looked up but whether a folder has brackets in its name.
 
 SPEC    = BASE [ "[" OPTION "=" VALUE { "," OPTION "=" VALUE } "]" ] { PART }
-BASE    = zoo name [@revision] | control/NAME | folder | owner/name[@revision] | gemini:MODEL | openai:MODEL[@URL] | module:factory
+BASE    = zoo name [@revision] | control/NAME | folder | owner/name[@revision]
+          | gemini:MODEL | openai:MODEL[@URL] | module:factory
 PART    = "+lora=" ADAPTER | "+transformer=" SOURCE | "+negative=" TEXT
 """
 
@@ -45,6 +46,11 @@ class GeneratorSpec:
     """What replaces the transformer."""
     negative: str | None = None
     """Text that the images are guided away from."""
+
+    @property
+    def head(self) -> str:
+        """The SPEC as typed without what is appended: base and options."""
+        return _PART.split(self.text)[0]
 
 
 def parse_spec(text: str, root: Path | None = None) -> GeneratorSpec:

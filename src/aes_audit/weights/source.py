@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Source", "folder_at", "parse_source"]
+__all__ = ["Source", "file_at", "folder_at", "parse_source"]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -33,8 +34,8 @@ def parse_source(text: str, root: Path) -> Source | None:
 
     `root` is what relative folders refer to. A folder that exists wins over a repository of the same name.
     """
-    folder = _folder(text, root)
-    if _is_folder(folder) or text.startswith((".", "/", "~")):
+    folder = _path(text, root)
+    if _exists(folder, Path.is_dir) or text.startswith((".", "/", "~")):
         return Source(folder=folder)
     repo, _, revision = text.partition("@")
     if _HUB_ID.fullmatch(repo):
@@ -44,11 +45,17 @@ def parse_source(text: str, root: Path) -> Source | None:
 
 def folder_at(text: str, root: Path) -> Path | None:
     """The folder that `text` names, a relative one under `root`; None where there is none."""
-    folder = _folder(text, root)
-    return folder if _is_folder(folder) else None
+    folder = _path(text, root)
+    return folder if _exists(folder, Path.is_dir) else None
 
 
-def _folder(text: str, root: Path) -> Path:
+def file_at(text: str, root: Path) -> Path | None:
+    """The file that `text` names, a relative one under `root`; None where there is none."""
+    file = _path(text, root)
+    return file if _exists(file, Path.is_file) else None
+
+
+def _path(text: str, root: Path) -> Path:
     try:
         return root / Path(text).expanduser()
     except RuntimeError:
@@ -56,9 +63,9 @@ def _folder(text: str, root: Path) -> Path:
         return root / text
 
 
-def _is_folder(path: Path) -> bool:
+def _exists(path: Path, kind: Callable[[Path], bool]) -> bool:
     try:
-        return path.is_dir()
+        return kind(path)
     except OSError:
-        # Names that no file system holds, being too long, are no folders.
+        # Names that no file system holds, being too long, are not there.
         return False
