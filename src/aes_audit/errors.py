@@ -12,6 +12,7 @@
     + InvalidBaseline          a baseline file that cannot be read
     + StoreUnusable            the store cannot be read or written
   x MissingScores              a measure has no item with every score it needs
+  x BudgetSpent                the money set aside for hosted models is spent: inconclusive, never a regression
   x InfrastructureError        loading or running a model failed: not measured, never a regression
 
 Messages are one clear sentence that holds the offending value and the way out.
@@ -24,6 +25,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "AesAuditError",
+    "BudgetSpent",
     "InfrastructureError",
     "InvalidBaseline",
     "InvalidEvidence",
@@ -93,6 +95,10 @@ class StoreUnusable(UsageError):
 
 class MissingScores(AesAuditError):
     """A measure has no item with every score it needs."""
+
+
+class BudgetSpent(AesAuditError):
+    """The next call to a hosted model would cost more than is left; what it was for is inconclusive."""
 
 
 class InfrastructureError(AesAuditError):
