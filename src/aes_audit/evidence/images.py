@@ -58,13 +58,17 @@ def image_columns(record: ImageRecord) -> Mapping[str, Any]:
         FAULT: record.fault,
         FLAGGED: ",".join(record.flags) or None,
     }
-    encoders = (record.record.get("prompt_notes") or {}).get("encoders")
+    notes = record.record.get("prompt_notes") or {}
+    encoders = notes.get("encoders")
     if not encoders:
         return columns
     told = ", ".join(f"{name} {_read(note)}" for name, note in sorted(encoders.items()))
-    return {**columns, TOKENS: told, TRUNCATED: any(note.get("truncated") for note in encoders.values())}
+    # Where several encoders read one text, the generator says whether one of them had all of it.
+    whole = notes.get("complete", not any(note.get("truncated") for note in encoders.values()))
+    return {**columns, TOKENS: told, TRUNCATED: not whole}
 
 
 def _read(note: Mapping[str, Any]) -> str:
     how = " cut" if note.get("truncated") else " chunked" if note.get("chunked") else ""
-    return f"{note.get('tokens')}/{note.get('limit')}{how}"
+    limit = note.get("limit")
+    return f"{note.get('tokens')}{'' if limit is None else f'/{limit}'}{how}"

@@ -43,7 +43,7 @@ TOKENS: str = "prompt_tokens"
 """Extra column: tokens of the text that the image was drawn from, `encoder tokens/limit [cut|chunked]`, by commas."""
 
 TRUNCATED: str = "prompt_truncated"
-"""Extra column: boolean, true when an encoder cut that text; null where nobody looked."""
+"""Extra column: boolean, true when no encoder read all of that text; null where nobody looked."""
 
 SETS: tuple[str, ...] = ("pairs", "art", "emotion", "edits", "ratings")
 """Which collection an item belongs to."""
