@@ -16,7 +16,7 @@ from aes_audit.generators.resolve import DiffusersModel, zoo_name
 from aes_audit.generators.spec import parse_spec
 from aes_audit.generators.zoo import ZOO
 
-__all__ = ["ProvenanceWarning", "comparison_warning", "differences", "proposed_base", "table_warning"]
+__all__ = ["ProvenanceWarning", "differences", "proposed_base", "provenance_warnings"]
 
 _SHOWN = {"num_inference_steps": "steps", "guidance_scale": "guidance"}
 _SCHEDULER = Path("scheduler") / "scheduler_config.json"
@@ -51,7 +51,13 @@ def differences(model: ResolvedGenerator, other: ResolvedGenerator) -> dict[str,
     return {name: values for name, values in found.items() if values[0] != values[1]}
 
 
-def comparison_warning(model: ResolvedGenerator, base: ResolvedGenerator) -> str | None:
+def provenance_warnings(models: Sequence[ResolvedGenerator], base: ResolvedGenerator | None) -> tuple[str, ...]:
+    """What a reader of the results must know about the models under audit and their base, a sentence each."""
+    compared = [_comparison_warning(model, base) for model in models if base is not None and model.name != base.name]
+    return tuple(said for said in (*compared, _table_warning(models)) if said)
+
+
+def _comparison_warning(model: ResolvedGenerator, base: ResolvedGenerator) -> str | None:
     """What besides the weights tells a model from its base, in one sentence; None for a fair comparison."""
     differing = differences(model, base)
     said = [f"{name} ({', '.join(values)})" for name, values in differing.items()]
@@ -65,7 +71,7 @@ def comparison_warning(model: ResolvedGenerator, base: ResolvedGenerator) -> str
     return f"{model.name} and {base.name} differ in {_listed(said)}: their images differ by more than the alignment."
 
 
-def table_warning(models: Sequence[ResolvedGenerator]) -> str | None:
+def _table_warning(models: Sequence[ResolvedGenerator]) -> str | None:
     """Size and settings of each model where one table shows models drawn with different ones; None where all agree."""
     known = [model for model in models if isinstance(model, DiffusersModel)]
     if not any(differences(known[0], other) for other in known[1:]):

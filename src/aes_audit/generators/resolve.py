@@ -18,9 +18,9 @@ from aes_audit.generators.parts import (
     pin_transformer,
     transformer_source,
 )
-from aes_audit.generators.settings import Settings, read_options, read_settings
+from aes_audit.generators.settings import RECIPES, Settings, read_options, read_settings
 from aes_audit.generators.spec import GeneratorSpec, parse_spec
-from aes_audit.generators.zoo import RECIPES, ZOO, ZooEntry
+from aes_audit.generators.zoo import ZOO, ZooEntry
 from aes_audit.weights.pinned import Weights, resolve_weights
 from aes_audit.weights.source import Source, parse_source
 

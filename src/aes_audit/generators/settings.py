@@ -12,13 +12,16 @@ from typing import Any
 
 from aes_audit.errors import ModelNotFound, UnknownName, UsageError
 
-__all__ = ["DTYPES", "OPTIONS", "SETTINGS_FILE", "Recipe", "Settings", "read_options", "read_settings"]
+__all__ = ["DTYPES", "OPTIONS", "RECIPES", "SETTINGS_FILE", "Recipe", "Settings", "read_options", "read_settings"]
 
 SETTINGS_FILE = "aes_audit.json"
 """A model folder may hold this file: {"call": {...}, "dtype": "float32", "batch_size": 32, "variant": "fp16"}."""
 
 DTYPES = ("float32", "bfloat16", "float16")
 """Precisions a model may be loaded in."""
+
+RECIPES = ("default", "paper")
+"""Settings of the zoo: the model card's, equal within a family; what the paper ran."""
 
 OPTIONS = ("recipe", "steps", "guidance", "size", "dtype")
 """What may stand in brackets behind a diffusers model."""

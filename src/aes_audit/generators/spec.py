@@ -2,7 +2,7 @@
 
 SPEC    = BASE [ "[" OPTION "=" VALUE { "," OPTION "=" VALUE } "]" ] { PART }
 BASE    = zoo name [@revision] | control/NAME | folder | owner/name[@revision]
-          | gemini:MODEL | openai:MODEL[@URL] | module:factory
+          | gemini:MODEL[@URL] | openai:MODEL[@URL] | module:factory
 PART    = "+lora=" ADAPTER | "+transformer=" SOURCE | "+negative=" TEXT
 """
 

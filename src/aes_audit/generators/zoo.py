@@ -14,13 +14,10 @@ from aes_audit.generators.settings import DTYPES, Recipe
 from aes_audit.resources import control_folder
 from aes_audit.weights.source import Source
 
-__all__ = ["LOADINGS", "RECIPES", "ROLES", "ZOO", "ZOO_FILE", "ZooEntry", "read_zoo"]
+__all__ = ["LOADINGS", "ROLES", "ZOO", "ZOO_FILE", "ZooEntry", "read_zoo"]
 
 ZOO_FILE = Path(__file__).with_name("zoo.toml")
 """The zoo as data."""
-
-RECIPES = ("default", "paper")
-"""The model card's settings, equal within a family; what the paper ran."""
 
 ROLES = ("base", "aligned", "control")
 """In its family: what others descend from; tuned towards taste; tuned towards something else, or milder."""
@@ -109,20 +106,18 @@ def _model(where: str, table: Any, families: Mapping[str, _Family]) -> ZooEntry:
     _known(where, table, _MODEL_KEYS)
     _required(where, table, {"family", "role", "loading", "licence"})
     for key, allowed in (("family", families), ("role", ROLES), ("loading", LOADINGS)):
-        if table[key] not in allowed:
-            raise UnknownName(f"{key} in {where}", table[key], allowed)
+        if (said := str(_text(where, table, key))) not in allowed:
+            raise UnknownName(f"{key} in {where}", said, allowed)
     if not isinstance(table.get("gated", False), bool):
         raise UsageError(f"{where}: gated = {table['gated']!r} is not a boolean.")
     family = families[table["family"]]
-    paper = dict(table.get("paper", {}))
-    hosted = {"default": _text(where, table, "hosted"), "paper": paper.pop("hosted", None)}
-    recipes = {"default": family.recipe}
-    if paper:
-        _known(f"{where}, paper", paper, _RECIPE_KEYS)
-        recipes["paper"] = _recipe(f"{where}, paper", paper)
+    paper = table.get("paper", {})
+    _known(f"{where}, paper", paper, {*_RECIPE_KEYS, "hosted"})
+    hosted = {"default": _text(where, table, "hosted"), "paper": _text(f"{where}, paper", paper, "hosted")}
+    recipes = {"default": family.recipe} | ({"paper": _recipe(f"{where}, paper", paper)} if paper else {})
     entry = ZooEntry(
         base=None if table["loading"] == "hosted" else _source(where, table),
-        loras=tuple(_source(f"{where}, loras", _only(where, lora, _SOURCE_KEYS)) for lora in table.get("loras", [])),
+        loras=_loras(f"{where}, loras", table.get("loras", [])),
         transformer=_transformer(where, table["transformer"]) if "transformer" in table else None,
         recipes=recipes,
         hosted={name: said for name, said in hosted.items() if said},
@@ -168,6 +163,14 @@ def _source(where: str, table: Mapping[str, Any]) -> Source:
     return Source(repo=repo, revision=_text(where, table, "revision"))
 
 
+def _loras(where: str, listed: Any) -> tuple[Source, ...]:
+    if not isinstance(listed, list):
+        raise UsageError(f"{where}: {listed!r} is not a list of tables.")
+    for table in listed:
+        _known(where, table, _SOURCE_KEYS)
+    return tuple(_source(where, table) for table in listed)
+
+
 def _transformer(where: str, table: Any) -> TransformerSource:
     where = f"{where}, transformer"
     _known(where, table, {"repo", "revision", "file", "subfolder"})
@@ -193,11 +196,6 @@ def _text(where: str, table: Mapping[str, Any], key: str) -> str | None:
     if value is not None and not (isinstance(value, str) and value):
         raise UsageError(f"{where}: {key} = {value!r} is not a text.")
     return value
-
-
-def _only(where: str, table: Any, keys: Collection[str]) -> Mapping[str, Any]:
-    _known(where, table, keys)
-    return dict(table)
 
 
 def _known(where: str, table: Any, known: Collection[str]) -> None:

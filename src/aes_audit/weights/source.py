@@ -10,6 +10,7 @@ from pathlib import Path
 __all__ = ["Source", "file_at", "folder_at", "parse_source"]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,11 @@ class Source:
     """`owner/name` on the hub."""
     revision: str | None = None
     """Branch, tag or commit of the repository; None is its default branch."""
+
+    @property
+    def is_floating(self) -> bool:
+        """Whether it may be other weights tomorrow: a repository at a branch or tag. A folder counts by its content."""
+        return self.repo is not None and not _COMMIT.fullmatch(self.revision or "")
 
     def __str__(self) -> str:
         """The source as a person would type it."""
