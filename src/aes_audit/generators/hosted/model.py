@@ -11,6 +11,7 @@ from aes_audit.endpoints.budget import Budget
 from aes_audit.endpoints.caller import Caller, Limits
 from aes_audit.endpoints.extras import needing, refuse_missing
 from aes_audit.endpoints.keys import find_key
+from aes_audit.endpoints.pacing import Clock
 from aes_audit.errors import UsageError
 from aes_audit.evidence.keys import JSON
 
@@ -48,6 +49,8 @@ class HostedModel:
     """How hard the host may be pressed."""
     budget: Budget = field(default_factory=Budget, compare=False)
     """What its calls are paid from."""
+    clock: Clock = field(default_factory=Clock, compare=False)
+    """Time as its calls see it."""
 
     @property
     def service(self) -> str:
@@ -104,7 +107,7 @@ class HostedModel:
         """Open the connection; raises UsageError when client library or key are missing. Nothing is sent."""
         from aes_audit.generators.hosted.generator import HostedGenerator
 
-        caller = Caller(self.name, self.limits, price=self.price or 0.0, budget=self.budget)
+        caller = Caller(self.name, self.limits, price=self.price or 0.0, budget=self.budget, clock=self.clock)
         return HostedGenerator(self._painter(), caller, seeded=self.seeded)
 
     def _painter(self) -> Painter:
