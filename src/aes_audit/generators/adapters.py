@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load_file
 
 from aes_audit.errors import InfrastructureError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["ADAPTER_FILES", "merge_adapter"]
 
@@ -43,19 +47,26 @@ def _merge_diffusers(pipeline: Any, folder: Path) -> None:
 
 
 def _merge_peft(pipeline: Any, folder: Path) -> None:
-    from peft import PeftConfig, PeftModel, set_peft_model_state_dict
+    from peft import PeftConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 
     component = "transformer" if getattr(pipeline, "transformer", None) is not None else "unet"
     config = PeftConfig.from_pretrained(str(folder))
     config.inference_mode = True
     wrapped: Any = PeftModel(getattr(pipeline, component), config)
-    wrapped.to(getattr(pipeline, component).dtype)
-    # PeftModel.from_pretrained only warns of what does not fit.
-    report: Any = set_peft_model_state_dict(wrapped, load_file(folder / _PEFT))
-    ours = [name for name in report.missing_keys if f".{wrapped.active_adapter}" in name]
-    for fault, names in (("nothing of the model takes", report.unexpected_keys), ("it lacks", ours)):
-        if names:
-            raise InfrastructureError(
-                f"{folder}: {_PEFT} does not fit the {component} of a {type(pipeline).__name__}: {fault} {names[0]!r}."
-            )
+    tensors = load_file(folder / _PEFT)
+    # peft only warns of what does not fit; the adapter as the model would save it says what must be there.
+    wanted = get_peft_model_state_dict(wrapped, save_embedding_layers=False)
+    if fault := _misfit(tensors, wanted):
+        raise InfrastructureError(f"{folder}: {_PEFT} does not fit the {component} of the model: {fault}.")
+    set_peft_model_state_dict(wrapped, tensors)
     setattr(pipeline, component, wrapped.merge_and_unload())
+
+
+def _misfit(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str | None:
+    for name, tensor in wanted.items():
+        if name not in found:
+            return f"it lacks {name!r}"
+        if found[name].shape != tensor.shape:
+            return f"{name!r} has shape {tuple(found[name].shape)} where {tuple(tensor.shape)} is wanted"
+    strange = [name for name in found if name not in wanted]
+    return f"no layer takes {strange[0]!r}" if strange else None

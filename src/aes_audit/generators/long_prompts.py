@@ -55,7 +55,7 @@ def _room(tokenizer: Any) -> int:
 
 
 def _words(tokenizer: Any, text: str) -> list[int]:
-    return list(tokenizer(text, add_special_tokens=False).input_ids)
+    return list(tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
 
 
 def _tokenizers(pipeline: Any) -> list[Any]:

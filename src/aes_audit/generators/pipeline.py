@@ -6,7 +6,7 @@ import inspect
 import json
 import warnings
 from collections.abc import Collection, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import diffusers
@@ -76,9 +76,13 @@ def _pipeline_folder(model: DiffusersModel) -> Path:
 
 
 def _override_folder(override: TransformerOverride) -> Path:
-    room = f"{override.subfolder}/" if override.subfolder else ""
-    wanted = [f"{room}{override.file}"] if override.file else [f"{room}*.json", f"{room}*.safetensors"]
-    return _fetched(override.weights, wanted)
+    weights, repo = override.weights, override.weights.source.repo
+    if override.file:
+        return _fetched(weights, [override.file])
+    room = PurePosixPath(override.subfolder or ".")
+    names = map(PurePosixPath, list_files(repo, weights.revision)) if repo else ()
+    wanted = [str(name) for name in names if name.parent == room and name.suffix in (".json", ".safetensors")]
+    return _fetched(weights, wanted)
 
 
 def _fetched(weights: Weights, files: Collection[str]) -> Path:

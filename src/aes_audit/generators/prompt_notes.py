@@ -15,7 +15,7 @@ _FRAME = "prompt_template_encode_start_idx"
 
 
 def prompt_notes(pipeline: Any, call: Mapping[str, Any], prompt: str, *, chunked: bool) -> dict[str, Any]:
-    """`encoders`: tokenizer -> tokens (with begin, end and frame), limit, truncated, chunked; `complete`: all was read.
+    """`encoders`: tokenizer -> tokens (with begin and end), limit, truncated, chunked; `complete`: all was read.
 
     `chunked` says that a prompt beyond the limit is encoded in pieces. Where CLIP stands beside a T5 (Flux, SD3) it
     reads the first 77 tokens at most and T5 carries the text: the prompt is complete when one of them read it all.
@@ -38,12 +38,12 @@ def prompt_notes(pipeline: Any, call: Mapping[str, Any], prompt: str, *, chunked
 def _count(pipeline: Any, tokenizer: Any, prompt: str) -> int:
     if hasattr(pipeline, _FRAME):
         framed = pipeline.prompt_template_encode.format(prompt)
-        return len(tokenizer(framed).input_ids) - int(getattr(pipeline, _FRAME))
+        return _tokens(tokenizer, _up_to(framed, prompt)) - int(getattr(pipeline, _FRAME))
     if type(pipeline).__name__.startswith("ZImage"):
         turn = [{"role": "user", "content": prompt}]
         framed = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True, enable_thinking=True)
-        return len(tokenizer(framed).input_ids)
-    return len(tokenizer(prompt).input_ids)
+        return _tokens(tokenizer, _up_to(framed, prompt))
+    return _tokens(tokenizer, prompt)
 
 
 def _limit(pipeline: Any, call: Mapping[str, Any], name: str, tokenizer: Any) -> int | None:
@@ -54,3 +54,13 @@ def _limit(pipeline: Any, call: Mapping[str, Any], name: str, tokenizer: Any) ->
     if asked is not None:
         return int(asked)
     return own if own < _NO_LIMIT else None
+
+
+def _up_to(framed: str, prompt: str) -> str:
+    # A language model reads forwards: what stands behind the prompt may be cut without a loss to its words.
+    return framed[: framed.rindex(prompt) + len(prompt)]
+
+
+def _tokens(tokenizer: Any, text: str) -> int:
+    # Not verbose: a text beyond the limit is what is being looked for here.
+    return len(tokenizer(text, verbose=False).input_ids)

@@ -51,7 +51,7 @@ class TextEncoding:
 
     def __init__(self, pipeline: Any, call: Mapping[str, Any], negative: str | None, group: int) -> None:
         """`group`: texts encoded in one go; always as many, so that a text's numbers do not depend on its company."""
-        self._architecture = _ARCHITECTURES[type(pipeline).__name__]
+        self._architecture = _ARCHITECTURES[_kind(pipeline)]
         self._pipeline = pipeline
         self._call = call
         self._group = group if self._architecture.together else 1
@@ -117,9 +117,14 @@ def text_encoding(pipeline: Any, call: Mapping[str, Any], negative: str | None, 
 
     `negative` is the text to guide away from, `group` the number of texts that are encoded together.
     """
-    if type(pipeline).__name__ not in _ARCHITECTURES or _TEXTUAL & call.keys():
+    if _kind(pipeline) not in _ARCHITECTURES or _TEXTUAL & call.keys():
         return None
     return TextEncoding(pipeline, call, negative, group)
+
+
+def _kind(pipeline: Any) -> str:
+    # Image-to-image pipelines read texts as their text-to-image twins do.
+    return type(pipeline).__name__.replace("Img2Img", "")
 
 
 def _negative_text(
