@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from aes_audit.errors import InvalidPrompts
+from aes_audit.prompts.companion import Companion, read_companion
 from aes_audit.prompts.dimensions import DIMENSIONS
 from aes_audit.resources import prompt_set
 
@@ -35,13 +36,21 @@ class PromptSet:
     """Pairs in file order with the digest that provenance and baselines quote."""
 
     name: str
-    """The file's name without its ending."""
+    """The file's name without its ending; a part keeps the name of its set, and so the seeds of its images."""
     pairs: tuple[PromptPair, ...]
-    """The pairs in use, the first `len(pairs)` of the file."""
+    """The pairs in use: of the whole file, of its beginning, or of a named part."""
     digest: str
     """SHA-256 over the pairs in use; independent of white space and key order in the file."""
     repeat: int = 0
     """Which drawing of the set: 0 in every ordinary run, others get other seeds (`item_seed`)."""
+    version: str | None = None
+    """What the set's companion calls it; None without one."""
+
+    @property
+    def provenance(self) -> Mapping[str, str | int]:
+        """What baselines and reports record of a set; `version` only where there is one."""
+        told: dict[str, str | int] = {"name": self.name, "pairs": len(self.pairs), "digest": self.digest}
+        return {**told, "version": self.version} if self.version else told
 
     def first(self, count: int | None) -> PromptSet:
         """The first `count` pairs, all when None; raises InvalidPrompts when the set is shorter."""
@@ -53,17 +62,21 @@ class PromptSet:
                 f"choose between 1 and {len(self.pairs)}."
             )
         pairs = self.pairs[:count]
-        return PromptSet(self.name, pairs, _digest(pairs), self.repeat)
+        return replace(self, pairs=pairs, digest=_digest(pairs))
 
 
 def read_prompt_set(name_or_path: str) -> PromptSet:
-    """Read a shipped set by name or any file by path.
+    """Read a shipped set or a named part of one, or any file by path.
 
-    Each line is an object with `id`, `original`, `wide` and `dimensions`; other keys are ignored.
+    Each line is an object with `id`, `original`, `wide` and `dimensions`; other keys are ignored. A companion, the
+    TOML file of its name beside it, may give a version; a companion without pairs names a part of a set in its folder.
     Raises InvalidPrompts naming file and line for anything else, for a repeated id, for an unknown
     dimension and for a wide prompt that is empty or equal to its original (PROTOCOL, rule R2).
     """
     path = Path(name_or_path) if name_or_path.endswith(".jsonl") else prompt_set(name_or_path)
+    companion = read_companion(path.with_suffix(".toml"))
+    if companion.of is not None:
+        return _part(path, companion)
     try:
         # Not splitlines: inside a JSON string, U+2028 and its like are ordinary characters.
         lines = path.read_text(encoding="utf-8-sig").split("\n")
@@ -74,7 +87,24 @@ def read_prompt_set(name_or_path: str) -> PromptSet:
         raise InvalidPrompts(f"{path}: holds no prompt pair.")
     _refuse_repeats(path, numbered)
     pairs = tuple(numbered.values())
-    return PromptSet(path.stem, pairs, _digest(pairs))
+    return PromptSet(path.stem, pairs, _digest(pairs), version=companion.version)
+
+
+def _part(path: Path, companion: Companion) -> PromptSet:
+    file = path.with_name(f"{companion.of}.jsonl")
+    if path.is_file():
+        raise InvalidPrompts(f"{path}: holds pairs of its own, so its companion cannot name a part of {file.name}.")
+    path = path.with_suffix(".toml")
+    if not file.is_file():
+        raise InvalidPrompts(f"{path}: a part is taken from another set in its folder, and there is no {file.name}.")
+    whole = read_prompt_set(str(file))
+    by_id = {pair.id: pair for pair in whole.pairs}
+    if unknown := [name for name in companion.ids if name not in by_id]:
+        raise InvalidPrompts(f"{path}: {unknown[0]!r} is no id of prompt set {whole.name!r}.")
+    if len(set(companion.ids)) < len(companion.ids):
+        raise InvalidPrompts(f"{path}: an id is listed twice; a part holds each pair once.")
+    pairs = tuple(by_id[name] for name in companion.ids)
+    return replace(whole, pairs=pairs, digest=_digest(pairs))
 
 
 def _pair(path: Path, number: int, line: str) -> PromptPair:
