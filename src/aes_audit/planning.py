@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from aes_audit.gates.thresholds import Gate, Profile, Thresholds
-from aes_audit.measures.names import PAIRED, REWARD_SUBJECT, SCORED_BY, TRUTH_NEEDED
+from aes_audit.measures.names import METRIC_NEEDS, PAIRED, REWARD_SUBJECT, SCORED_BY, TRUTH_NEEDED
 from aes_audit.options import AuditConfig
 
 __all__ = ["Case", "Subjects", "live_cases", "live_subjects"]
@@ -43,15 +43,35 @@ class Case:
     base_model: str | None
     """For paired metrics."""
     scorer: str
-    """What is read: a reward, a preference judge, or `judge`."""
+    """What is read: a reward, a preference judge, `judge`, or `images` for what is known about them without a score."""
     truth: str | None
-    """The preference judge that a reward is held against."""
+    """The preference judge that a reward is held against, or that chooses the pictures to edit."""
     gate: Gate | None
     """What is asked of it."""
     group: str | None = None
     """The sub-group, for metrics that have some: an emotion, a dimension."""
     reference: str | None = None
     """The generator whose originals are the population that art is compared with."""
+    source: str | None = None
+    """The generator whose wide images are edited; `truth` says which of them are what was asked for."""
+
+    @property
+    def set(self) -> str:
+        """The evidence set that is measured."""
+        return METRIC_NEEDS[self.metric].set
+
+    @property
+    def reads(self) -> tuple[tuple[str, str], ...]:
+        """Set and generator of every table that the measurement needs."""
+        models = (*self.models, *([self.base_model] if self.base_model else []))
+        population = [("pairs", self.reference)] if self.reference else []
+        return (*((self.set, model) for model in models), *population)
+
+    @property
+    def pairs_of(self) -> frozenset[str]:
+        """Generators whose prompt pairs it needs whole, be it for choosing what is measured."""
+        read = {model for set_, model in self.reads if set_ == "pairs"}
+        return frozenset(read | {self.source} if self.source else read)
 
     @property
     def subject(self) -> str:
@@ -69,6 +89,7 @@ class Case:
             parts += [f"by {self.scorer}"]
         parts += [f"truth {self.truth}"] if self.truth else []
         parts += [f"against originals of {self.reference}"] if self.reference else []
+        parts += [f"on pictures of {self.source}"] if self.source else []
         parts += [self.group] if self.group else []
         return ", ".join(parts)
 
@@ -84,6 +105,7 @@ class Case:
         # One reward may be audited on several generators in one run.
         parts += [f"on {' + '.join(self.models)}"] if self.metric in REWARD_SUBJECT else []
         parts += [f"against originals of {self.reference}"] if self.reference else []
+        parts += [f"on pictures of {self.source}"] if self.source else []
         parts += [self.group] if self.group else []
         return " ".join(part for part in parts if part)
 
@@ -105,17 +127,23 @@ def live_subjects(config: AuditConfig, profile: Profile) -> Subjects:
 
 
 def live_cases(
-    subjects: Subjects, profile: Profile, thresholds: Thresholds, preferences: Sequence[str]
+    subjects: Subjects,
+    profile: Profile,
+    thresholds: Thresholds,
+    preferences: Sequence[str],
+    cannot_edit: Collection[str] = (),
 ) -> tuple[Case, ...]:
-    """Every case of a run that collects its own evidence."""
+    """Every case of a run that collects its own evidence; `cannot_edit` names generators that take no picture."""
     scorers = {
         "preference": tuple(preferences),
         "reward": profile.quality,
         "matcher": (profile.matcher,),
         "judge": ("judge",),
+        "images": ("images",),
     }
     return (
         *_generator_cases(subjects, scorers, profile, thresholds),
+        *_editing_cases([name for name in subjects.models if name not in cannot_edit], profile, thresholds),
         *_reward_cases(subjects.rewards, [subjects.pool], [profile.truth], profile, thresholds),
     )
 
@@ -130,6 +158,18 @@ def _generator_cases(
         for model in subjects.models:
             for scorer in scorers[kind]:
                 yield Case(metric, (model,), base, scorer, None, thresholds.gate(profile.name, metric, scorer))
+
+
+def _editing_cases(models: Sequence[str], profile: Profile, thresholds: Thresholds) -> Iterator[Case]:
+    if not profile.edits:
+        return
+    for metric, needs in METRIC_NEEDS.items():
+        if needs.set != "edits":
+            continue
+        for model in models:
+            for scorer in (*profile.quality, *(["judge"] if needs.also_judge else [])):
+                gate = thresholds.gate(profile.name, metric, scorer)
+                yield Case(metric, (model,), None, scorer, profile.truth, gate, source=profile.edit_source)
 
 
 def _reward_cases(

@@ -41,7 +41,7 @@ class AuditSession(ABC):
 
     @abstractmethod
     def evidence(self, models: Sequence[str]) -> Evidence:
-        """The evidence of these generators."""
+        """The evidence of these generators: the prompt pairs, and what else was recorded."""
 
     @abstractmethod
     def select(self, cases: Sequence[Case] | None, compared: Collection[Case] = ()) -> None:
@@ -95,14 +95,17 @@ class AuditSession(ABC):
         shown = {"family": family, "family_members": [member.label for member in members], "p_adjusted": adjusted}
         return replace(measurement, details={**measurement.details, **shown}), adjusted
 
+    def evidence_of(self, case: Case) -> Evidence:
+        """The evidence that a case reads."""
+        return self.evidence([model for _, model in case.reads])
+
     def _measure(self, case: Case) -> Measurement:
         from aes_audit.measures.registry import measure
 
-        models = [*case.models, *([case.base_model] if case.base_model else [])]
         gate = self.gate(case)
         return measure(
             case.metric,
-            self.evidence(models),
+            self.evidence_of(case),
             model=case.models[0] if len(case.models) == 1 else case.models,
             base_model=case.base_model,
             scorer=case.scorer,

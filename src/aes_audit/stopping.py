@@ -61,7 +61,7 @@ def early_stop(
     anytime: bool,
 ) -> EarlyStop | None:
     """The rule for one generator, None when a case needs every item: a mean, a pooled reward, a base model."""
-    reading = tuple(case for case in cases if model in (*case.models, case.base_model))
+    reading = tuple(case for case in cases if model in case.pairs_of)
     # A case without a gate of its own cannot change a verdict, but its number would be cut short.
     if not reading or not all(_may_stop(case, model) for case in reading):
         return None

@@ -72,7 +72,7 @@ def generate_images(
     callers that keep what was loaded. Raises InfrastructureError, StoreUnusable, or BudgetSpent once everything that
     was answered is kept.
     """
-    plan = [(image_key(generator.identity, job.request.prompt, job.request.seed), job.request) for job in jobs]
+    plan = [(_key(generator, job.request), job.request) for job in jobs]
     if complete := _all_present(store, plan):
         return complete
     for _ in range(ATTEMPTS):
@@ -82,6 +82,10 @@ def generate_images(
             return complete
         # Another process found an image changed and dropped it meanwhile.
     raise InfrastructureError(f"{generator.name}: images vanish from {store.root}; give another --audit-store.")
+
+
+def _key(generator: ResolvedGenerator, request: ImageRequest) -> str:
+    return image_key(generator.identity, request.prompt, request.seed, request.source)
 
 
 def _all_present(store: Store, plan: Sequence[tuple[str, ImageRequest]]) -> list[ImageRecord] | None:
@@ -189,6 +193,7 @@ class _Writer:
             "generator": dict(self._generator.identity),
             "prompt": drawn.request.prompt,
             "seed": drawn.request.seed,
+            **({"source": drawn.request.source} if drawn.request.source else {}),
         }
         if drawn.notes is not None:
             record["prompt_notes"] = dict(drawn.notes)

@@ -39,9 +39,15 @@ def digest(identity: Mapping[str, JSON]) -> str:
     return hashlib.sha256(canonical(identity)).hexdigest()
 
 
-def image_key(generator: Mapping[str, JSON], text: str, seed: int) -> str:
-    """Key of the image that a generator of this identity draws from this text and seed."""
-    return digest({"image": _FORMAT, "generator": generator, "text": text, "seed": seed})
+def image_key(generator: Mapping[str, JSON], text: str, seed: int, source: str | None = None) -> str:
+    """Key of the image that a generator of this identity draws from this text and seed.
+
+    `source` is the digest of the picture that it starts from, for an editor.
+    """
+    identity: dict[str, JSON] = {"image": _FORMAT, "generator": generator, "text": text, "seed": seed}
+    if source is not None:
+        identity["source"] = source
+    return digest(identity)
 
 
 def score_key(scorer: Mapping[str, JSON], image_sha256: str, queries: Sequence[str | None]) -> str:

@@ -12,7 +12,9 @@ __all__ = ["refuse_unreachable", "sight"]
 RATES = frozenset({"success_rate", "prefers_wide"})
 """Metrics whose number of trials is the number of planned pairs."""
 
-MEANS = frozenset({"quality_shift", "wide_quality", "dimension_shift", "dimension_shift_all", "concept_kept"})
+MEANS = frozenset(
+    {"quality_shift", "wide_quality", "dimension_shift", "dimension_shift_all", "concept_kept", "edit_shift"}
+)
 """Metrics that are means of item values."""
 
 DISCORDANT = 0.2

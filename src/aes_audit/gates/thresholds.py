@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aes_audit.errors import InvalidThresholds, UnknownName
+from aes_audit.generators.settings import RECIPES
 
 __all__ = ["Gate", "Profile", "Thresholds", "read_thresholds"]
 
@@ -43,6 +44,12 @@ class Profile:
     """Preference judges: does the wide image follow the wide prompt better?"""
     truth: str
     """The preference judge that rewards are held against; it must not be made from an audited reward."""
+    edit_source: str = ""
+    """The generator whose wide images the audited models edit, those that `truth` finds to be what was asked for."""
+    edits: int = 0
+    """How many of them at most; 0 edits nothing."""
+    recipe: str | None = None
+    """The recipe (`default` or `paper`) of every generator whose SPEC names none; None leaves it to the zoo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,16 +168,25 @@ def _profile(where: str, name: str, table: Mapping[str, Any]) -> Profile:
     lists = {"models", "rewards", "pool", "quality", "preferences"}
     wanted = {field.name for field in fields(Profile)} - {"name"}
     _known_keys(where, table, wanted)
-    if absent := sorted(wanted - set(table)):
+    if absent := sorted(wanted - _OPTIONAL - set(table)):
         raise InvalidThresholds(f"{where}: key {absent[0]!r} is missing.")
     for key, value in table.items():
         # isinstance would let `pairs = true` pass: a bool is an int.
-        fits = _is_strings(value) if key in lists else type(value) is (int if key == "pairs" else str)
-        if not fits or (key == "pairs" and value < 1):
-            noun = "list of strings" if key in lists else "whole number of 1 or more" if key == "pairs" else "string"
+        fits = _is_strings(value) if key in lists else type(value) is (int if key in _COUNTS else str)
+        if not fits or (key in _COUNTS and value < 1):
+            noun = "list of strings" if key in lists else "whole number of 1 or more" if key in _COUNTS else "string"
             raise InvalidThresholds(f"{where}: {key} = {value!r} is not a {noun}.")
-    values: dict[str, Any] = {key: tuple(table[key]) if key in lists else table[key] for key in wanted}
+    if len(alone := _EDITING & set(table)) == 1:
+        raise InvalidThresholds(f"{where}: {next(iter(alone))} alone edits nothing: give edit_source and edits.")
+    if (recipe := table.get("recipe")) not in (None, *RECIPES):
+        raise UnknownName(f"recipe in {where}", recipe, RECIPES)
+    values: dict[str, Any] = {key: tuple(value) if key in lists else value for key, value in table.items()}
     return Profile(name=name, **values)
+
+
+_COUNTS = frozenset({"pairs", "edits"})
+_EDITING = frozenset({"edit_source", "edits"})
+_OPTIONAL = _EDITING | {"recipe"}
 
 
 def _is_strings(value: Any) -> bool:

@@ -96,14 +96,14 @@ class DiffusersGenerator:
         # Noise is drawn on the CPU, one generator per request: the image does not depend on batch or device count.
         noise = [torch.Generator("cpu").manual_seed(request.seed) for request in requests]
         with torch.inference_mode():
-            output = self.pipeline(
-                **self._text_arguments([request.prompt for request in requests], length),
-                generator=noise,
-                output_type="np",
-                **self._call,
-            )
+            texts = self._text_arguments([request.prompt for request in requests], length)
+            output = self._run(requests, {**texts, "generator": noise, "output_type": "np", **self._call})
         unsafe = getattr(output, "nsfw_content_detected", None) or [False] * len(requests)
         return [picture(frame, unsafe=bool(hidden)) for frame, hidden in zip(output.images, unsafe, strict=True)]
+
+    def _run(self, requests: Sequence[ImageRequest], arguments: Mapping[str, Any]) -> Any:
+        """The one call of the pipeline."""
+        return self.pipeline(**arguments)
 
     def _text_arguments(self, prompts: list[str], length: int) -> dict[str, Any]:
         if self._texts is not None:

@@ -46,6 +46,11 @@ class ImageRequest:
     seed: int
     """Seed of the initial noise, drawn on the CPU: the image does not depend on its batch or worker."""
 
+    @property
+    def source(self) -> str | None:
+        """Digest of the picture that is edited; None where an image is drawn from nothing."""
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class MissingImage:

@@ -1,0 +1,45 @@
+"""What a live run has collected: one table per evidence set and generator, each made once and when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from aes_audit.errors import AesAuditError
+
+if TYPE_CHECKING:
+    from aes_audit.evidence.table import Evidence
+
+__all__ = ["CollectedEvidence", "Collector"]
+
+Collector = Callable[[str], "Evidence"]
+"""Makes the table of one set for the generator of this name."""
+
+
+class CollectedEvidence:
+    """Tables by set and generator; what failed is not tried again for every case that reads it."""
+
+    def __init__(self, collectors: Mapping[str, Collector]) -> None:
+        """`collectors` say, per set, how its table is made."""
+        self._collectors = collectors
+        self._tables: dict[tuple[str, str], Evidence] = {}
+        self._failed: dict[tuple[str, str], AesAuditError] = {}
+
+    def of(self, wanted: Iterable[tuple[str, str]]) -> Evidence:
+        """The tables of these sets and generators as one; raises what collecting one of them raised, then and now."""
+        from aes_audit.evidence.table import Evidence
+
+        tables = [self._table(*place) for place in dict.fromkeys(wanted)]
+        return tables[0] if len(tables) == 1 else Evidence.concat(tables)
+
+    def _table(self, set_: str, generator: str) -> Evidence:
+        place = (set_, generator)
+        if place in self._failed:
+            raise self._failed[place]
+        if place not in self._tables:
+            try:
+                self._tables[place] = self._collectors[set_](generator)
+            except AesAuditError as error:
+                self._failed[place] = error
+                raise
+        return self._tables[place]

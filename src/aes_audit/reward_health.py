@@ -1,0 +1,52 @@
+"""Whether the rewards behind a number may gate anything: asked once per reward, before its first verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from aes_audit.errors import InfrastructureError
+from aes_audit.planning import Case
+
+if TYPE_CHECKING:
+    from aes_audit.evidence.progress import Progress
+    from aes_audit.evidence.store import Store
+    from aes_audit.judges.protocol import PreferenceJudge
+    from aes_audit.rewards.protocol import ResolvedReward
+
+__all__ = ["RewardHealth"]
+
+
+class RewardHealth:
+    """The health of the rewards of one run."""
+
+    def __init__(
+        self,
+        rewards: Mapping[str, ResolvedReward],
+        preferences: Sequence[PreferenceJudge],
+        store: Store,
+        progress: Progress,
+    ) -> None:
+        """`rewards` and preference judges of the run, and the store that keeps the answers about the known cases."""
+        self._rewards = rewards
+        self._preferences = preferences
+        self._store = store
+        self._progress = progress
+        self._verdicts: dict[str, str | None] = {}
+
+    def refuse_unhealthy(self, case: Case) -> None:
+        """Raise InfrastructureError when a reward behind the number cannot order the known cases."""
+        judges = [judge for judge in self._preferences if judge.name in (case.scorer, case.truth)]
+        names = {case.scorer, *(str(getattr(judge, "matcher", "")) for judge in judges)}
+        for name in sorted(names & self._rewards.keys()):
+            if reason := self._reason(name):
+                raise InfrastructureError(reason)
+
+    def _reason(self, name: str) -> str | None:
+        from aes_audit.evidence.health import unhealthy
+        from aes_audit.rewards.health import verdict
+
+        if name not in self._verdicts:
+            self._verdicts[name] = verdict(unhealthy(self._rewards[name], self._store, self._progress))
+        found = self._verdicts[name]
+        return f"{name}: {found}" if found else None
