@@ -6,15 +6,19 @@ import argparse
 import io
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from aes_audit.command.request import ScoreRequest, score_request
+from aes_audit.command.train_lora import train_lora
 from aes_audit.errors import AesAuditError, UsageError
 
 __all__ = ["main"]
 
-USAGE = "usage: aes-audit score ...\n\nscore   score images under texts with a reward model: `aes-audit score --help`"
+USAGE = """usage: aes-audit score|train-lora ...
+
+score        score images under texts with a reward model: `aes-audit score --help`
+train-lora   train an adapter that makes a generator follow its prompts again: `aes-audit train-lora --help`"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,12 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not typed or typed[0] in ("-h", "--help"):
         print(USAGE, file=sys.stdout if typed else sys.stderr)
         return 0 if typed else 2
-    if typed[0] != "score":
-        return _say(f"unknown command {typed[0]!r}: the only one is `aes-audit score`", code=2)
+    if typed[0] not in _COMMANDS:
+        return _say(f"unknown command {typed[0]!r}: there are {' and '.join(_COMMANDS)}", code=2)
     try:
         with warnings.catch_warnings():
             _quieten()
-            return _score(_parser().parse_intermixed_args(typed[1:]))
+            return _COMMANDS[typed[0]](typed[1:])
     except UsageError as error:
         return _say(str(error), code=2)
     except AesAuditError as error:
@@ -40,11 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(str(error) or "interrupted", code=130)
 
 
-def _score(typed: argparse.Namespace) -> int:
-    request: ScoreRequest = score_request(typed)
+def _score(arguments: Sequence[str]) -> int:
+    request: ScoreRequest = score_request(_parser().parse_intermixed_args(arguments))
     from aes_audit.command.score import score
 
     return score(request)
+
+
+_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"score": _score, "train-lora": train_lora}
 
 
 def _say(message: str, code: int) -> int:

@@ -19,6 +19,7 @@ STAGES: dict[str, str] = {
     "preference": "preference:train_preference",
     "beautified": "alignment:train_beautified",
     "instructed": "alignment:train_instructed",
+    "mitigated": "mitigation:train_mitigated",
     "evaluate": "evaluate:evaluate",
     "sheets": "sheets:draw_sheets",
 }
