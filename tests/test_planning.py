@@ -170,6 +170,7 @@ class TestLive:
                     "reward": {"pretty", "nice"},
                     "matcher": {"match"},
                     "judge": {"judge"},
+                    "images": {"images"},
                 }
                 assert read[metric] == expected[kind]
 
@@ -227,11 +228,11 @@ class TestRecorded:
 
     def test_audits_without_rows_are_left_out(self) -> None:
         _, cases = recorded(table("a", scorers=["pretty"]))
-        assert metrics(cases) == {"quality_shift", "wide_quality", "prefers_wide"}
+        assert metrics(cases) == {"image_faults", "quality_shift", "wide_quality", "prefers_wide"}
         _, cases = recorded(table("a", scorers=["preference/p"]))
         assert metrics(cases) == {"success_rate"}
         _, cases = recorded(table("a", scorers=["judge/clarity", "truth/clarity"]))
-        assert metrics(cases) == {"dimension_shift", "dimension_shift_all"}
+        assert metrics(cases) == {"image_faults", "dimension_shift", "dimension_shift_all"}
 
     def test_a_scorer_that_one_model_lacks_is_left_out_for_that_model(self) -> None:
         both = Evidence.concat([table("a"), table("b", scorers=["pretty"])])

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["recorded_cases"]
 
 JUDGE = "judge"
+IMAGES = "images"
+PREFERENCE = "preference/"
 FACE = "/face"
 MATCHER = "blip-itm"
 POOLED_DIMENSIONS = (None, "used")
-NO_REWARD = ("preference/", "judge/", "truth/")
+NO_REWARD = (PREFERENCE, "judge/", "truth/")
 
 
 def recorded_cases(
@@ -75,6 +77,8 @@ class _Plan:
     def _scorers(self, model: str, needs: Needs) -> tuple[str, ...]:
         """The scorers of the kind that a metric needs which have rows for this model."""
         there = self.evidence.scorers(model, needs.set)
+        if needs.scorer == IMAGES:
+            return (IMAGES,) if any(not name.startswith(PREFERENCE) for name in there) else ()
         judge = (JUDGE,) if any(name.startswith(f"{JUDGE}/") for name in there) else ()
         if needs.scorer == "judge":
             # Ratings hold the judge against people: without them there is nothing to agree with.

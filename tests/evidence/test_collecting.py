@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from evidence.noise_generator import NoiseGenerator, noise
 from evidence.tiny_audit import PAIRS, PROMPTS, TinyAudit, contents
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -22,12 +23,13 @@ from aes_audit.evidence.collecting import collect_pairs
 from aes_audit.evidence.keys import item_seed
 from aes_audit.evidence.progress import Progress, Tick
 from aes_audit.evidence.reading import read_evidence
-from aes_audit.evidence.store import CorruptObject, ImageRecord, Store
+from aes_audit.evidence.store import ChangedImageWarning, CorruptObject, ImageRecord, Store
 from aes_audit.evidence.table import Evidence
-from aes_audit.generators.protocol import Generator, ImageRequest, MissingImage
+from aes_audit.generators.protocol import Answer, Generator, ImageRequest, MissingImage
 from aes_audit.generators.resolve import DiffusersModel
 from aes_audit.judges.registry import ClassifierJudgeModel
 from aes_audit.prompts.dimensions import DIMENSIONS
+from aes_audit.prompts.pairs import PromptPair, PromptSet
 from aes_audit.rewards.registry import ClipRewardModel
 
 IMAGES = ("original", "wide")
@@ -304,6 +306,18 @@ class TestSpoiltStore:
         assert audit.collect(store) == undisturbed[0]
         assert contents(store) == contents(undisturbed[1])
 
+    def test_a_flipped_byte_is_found_remade_counted_and_warned_of(
+        self, undisturbed: tuple[Evidence, Path], audit: TinyAudit, store: Path
+    ) -> None:
+        shutil.rmtree(store / "scores")
+        self.spoil(store, "blobs/??/*.png", lambda png: png[:50] + bytes([png[50] ^ 1]) + png[51:], 1)
+        opened, bystander = Store(store), Store(store)
+        with pytest.warns(ChangedImageWarning, match=r"image [0-9a-f]{64} had changed on disk; it was dropped, to be"):
+            assert audit.collect(opened) == undisturbed[0]
+        assert contents(store) == contents(undisturbed[1])
+        assert opened.changed == bystander.changed == 1
+        assert Store(store).changed == 0, "what was found before belongs to another run"
+
     @pytest.mark.parametrize("pattern", ["blobs/??/*.png", "images/??/*.json", "scores/??/*.json"])
     @pytest.mark.parametrize("change", [lambda content: content[:-7], lambda content: b""], ids=["cut", "empty"])
     def test_objects_that_were_cut_off(
@@ -352,6 +366,10 @@ class Refusing:
     def batch_size(self) -> int:
         return self.inner.batch_size
 
+    @property
+    def independent(self) -> bool:
+        return self.inner.independent
+
     def load(self) -> Generator:
         return _RefusingGenerator(self.inner.load(), self.refused)
 
@@ -361,10 +379,10 @@ class _RefusingGenerator:
     inner: Generator
     refused: frozenset[str]
 
-    def generate(self, requests: Sequence[ImageRequest]) -> list[Image.Image | MissingImage]:
+    def generate(self, requests: Sequence[ImageRequest]) -> list[Answer]:
         answers = zip(requests, self.inner.generate(requests), strict=True)
         return [
-            MissingImage("refused by a filter") if request.prompt in self.refused else image
+            MissingImage("refused by a filter", "refused") if request.prompt in self.refused else image
             for request, image in answers
         ]
 
@@ -385,6 +403,8 @@ class TestMissingImages:
         assert set(frame[concerned & (frame["image"] == "wide")]["error"]) == {"refused by a filter"}
         assert set(frame[concerned & (frame["image"] == "pair")]["error"]) == {"wide: refused by a filter"}
         assert len(frame[concerned & (frame["image"] == "wide")]) == 4 + len(DIMENSIONS)
+        assert set(frame[concerned & (frame["image"] == "wide")]["image_fault"]) == {"refused"}
+        assert frame[~concerned]["image_fault"].isna().all()
         whole = undisturbed[0].frame
         assert frame[~concerned][["item", "scorer", "value"]].equals(whole[~concerned][["item", "scorer", "value"]])
         assert frame[concerned]["value"].isna().all()
@@ -393,6 +413,65 @@ class TestMissingImages:
         frame = self.collect(audit, tmp_path, PAIRS[0].original, PAIRS[0].wide).frame
         said = set(frame[(frame["item"] == "p1") & (frame["image"] == "pair")]["error"])
         assert said == {"original: refused by a filter; wide: refused by a filter"}
+
+    def test_a_picture_that_answers_two_items_is_scored_for_neither(self, audit: TinyAudit, tmp_path: Path) -> None:
+        picture = noise(ImageRequest("one", 1))
+        generator = NoiseGenerator({PAIRS[0].wide: picture, PAIRS[2].original: picture})
+        frame = collect_pairs(generator, PROMPTS, audit.instruments, Store(tmp_path), Progress()).frame
+        lost = frame["image_fault"] == "duplicate"
+        assert set(zip(frame[lost]["item"], frame[lost]["image"], strict=True)) == {("p1", "wide"), ("p3", "original")}
+        assert frame[lost]["value"].isna().all()
+        scored = frame[~lost & (frame["image"] != "pair")]
+        assert scored["value"].notna().all()
+        assert set(frame[(frame["image"] == "pair") & frame["value"].isna()]["item"]) == {"p1", "p3"}
+
+    def test_a_generator_that_ignores_what_changed_in_the_prompt_is_scored_and_flagged(
+        self, audit: TinyAudit, tmp_path: Path
+    ) -> None:
+        picture = noise(ImageRequest("one", 1))
+        generator = NoiseGenerator({PAIRS[1].wide: picture, PAIRS[1].original: picture})
+        frame = collect_pairs(generator, PROMPTS, audit.instruments, Store(tmp_path), Progress()).frame
+        assert frame["value"].notna().all()
+        flagged = frame["image_flags"] == "identical_pair"
+        assert set(zip(frame[flagged]["item"], frame[flagged]["image"], strict=True)) == {
+            ("p2", "original"),
+            ("p2", "wide"),
+        }
+
+    def test_a_picture_that_comes_again_in_a_later_round_is_scored_in_neither(
+        self, audit: TinyAudit, tmp_path: Path
+    ) -> None:
+        pairs = tuple(PromptPair(f"p{n}", f"a cat {n}", f"a dark cat {n}", ("clarity",)) for n in range(40))
+        picture = noise(ImageRequest("one", 1))
+        answers = {pairs[2].wide: picture, pairs[39].wide: picture}
+        prompts = PromptSet("many", pairs, "digest")
+        few = replace(audit.instruments, rewards=audit.rewards[:1], preferences=audit.instruments.preferences[:1])
+        rounds: list[int] = []
+
+        def never(outcomes: Mapping[str, list[bool | None]]) -> bool:
+            (found,) = outcomes.values()
+            rounds.append(sum(value is None for value in found))
+            return False
+
+        args = (prompts, replace(few, judge=None), Store(tmp_path), Progress())
+        whole = collect_pairs(NoiseGenerator(answers), *args)
+        in_rounds = collect_pairs(NoiseGenerator(answers), *args, never)
+        assert rounds == [0, 0, 2]
+        assert in_rounds == whole
+        frame = whole.frame
+        assert set(frame[frame["image_fault"] == "duplicate"]["item"]) == {"p2", "p39"}
+
+    def test_what_the_generator_says_about_its_texts_stands_beside_every_score(
+        self, audit: TinyAudit, tmp_path: Path
+    ) -> None:
+        long = PromptPair("p4", "a cat", "a cat in the rain at night alone", ("clarity",))
+        prompts = replace(PROMPTS, pairs=(*PAIRS, long))
+        frame = collect_pairs(NoiseGenerator(), prompts, audit.instruments, Store(tmp_path), Progress()).frame
+        drawn = frame[frame["image"] != "pair"]
+        cut = drawn[drawn["prompt_truncated"].astype(bool)]
+        assert set(zip(cut["item"], cut["image"], strict=True)) == {("p4", "wide")}
+        assert set(cut["prompt_tokens"]) == {"words 8/6 cut"}
+        assert drawn["prompt_tokens"].notna().all()
 
     def test_a_missing_image_is_not_tried_again(
         self, audit: TinyAudit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from evidence.tallied_audit import TalliedAudit
 from evidence.tiny_audit import TinyAudit, collect_to, contents
 
 from aes_audit.evidence.table import Evidence
@@ -42,7 +44,7 @@ def processes() -> Iterator[ForkServerContext]:
         here = str(Path(__file__).resolve().parents[1])
         patch.setenv("PYTHONPATH", os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])]))
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["evidence.tiny_audit"])
+        context.set_forkserver_preload(["evidence.tallied_audit"])
         yield context
 
 
@@ -87,3 +89,39 @@ def test_two_runs_at_once_find_the_same_and_leave_one_result(
     assert [worker.exitcode for worker in workers] == [0, 0]
     assert all(Evidence(pd.read_parquet(result)) == undisturbed[0] for result in results)
     assert contents(tmp_path / "store") == contents(undisturbed[1])
+
+
+@pytest.mark.heavy
+def test_killed_twenty_times_a_run_draws_nothing_again_but_what_was_in_flight_and_leaves_no_stray_file(
+    processes: ForkServerContext, audit: TinyAudit, tmp_path: Path
+) -> None:
+    expected = TalliedAudit(audit, tmp_path / "undisturbed.txt")
+    started = time.monotonic()
+    whole = expected.collect(tmp_path / "undisturbed")
+    seconds = time.monotonic() - started
+    killed, store = TalliedAudit(audit, tmp_path / "killed.txt"), tmp_path / "store"
+    moments, ends = random.Random(1), []
+    killed.tally.touch()
+    while ends.count(-signal.SIGKILL) < 20:
+        worker = processes.Process(target=killed.collect_to, args=(store, tmp_path / "killed.parquet"))
+        worker.start()
+        assert worker.pid
+        worker.join(moments.uniform(0, seconds / 3))
+        if worker.is_alive():
+            os.kill(worker.pid, signal.SIGKILL)
+        worker.join()
+        ends.append(worker.exitcode)
+        if ends[-1] == 0:
+            # It ended before the kill: begin anew, so that all kills hit a run that has work to do.
+            shutil.rmtree(store)
+            killed.tally.write_text("")
+    assert set(ends) <= {0, -signal.SIGKILL}
+    assert killed.collect(store) == whole
+    assert contents(store) == contents(tmp_path / "undisturbed")
+    assert not list(store.rglob("*.tmp"))
+    by_process = list(killed.begun().values())
+    assert by_process, "something was drawn"
+    for number, prompts in enumerate(by_process):
+        for later in by_process[number + 1 :]:
+            # One image may be drawn and another one on its way to the disk when the process is killed.
+            assert not set(prompts[:-2]) & set(later)

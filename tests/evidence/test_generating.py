@@ -146,7 +146,7 @@ class TestIndependentImages:
         generator = NoiseGenerator(independent=True, batch_size=3)
         records = generate(generator, store, jobs)
         assert records[0] == records[10]
-        assert sum(generator.calls, []) == [f"text {n}" for n in range(10)]
+        assert [prompt for call in generator.calls for prompt in call] == [f"text {n}" for n in range(10)]
 
     @pytest.mark.parametrize("independent", [False, True])
     def test_a_spent_budget_keeps_what_was_answered_and_asks_no_more(self, store: Store, independent: bool) -> None:

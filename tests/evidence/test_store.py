@@ -6,6 +6,9 @@ import errno
 import hashlib
 import json
 import os
+import signal
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -215,6 +218,25 @@ def test_opening_a_store_removes_what_dead_writers_left_and_nothing_younger(stor
     assert not dead.exists()
     assert alive.exists()
     assert store.scores(KEY) == {"values": [1.0]}
+
+
+def test_what_a_writer_of_this_machine_left_is_removed_as_soon_as_it_is_dead(store: Store) -> None:
+    script = """
+import os, signal, sys
+from pathlib import Path
+from aes_audit.evidence import files
+files.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+files.write(Path(sys.argv[1]), b"half")
+"""
+    store.put_scores(KEY, {"values": [1.0]})
+    target = only(store, "scores/*") / "torn.json"
+    killed = subprocess.run([sys.executable, "-c", script, str(target)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = store.root.glob("**/*.tmp")
+    alive = left.with_name(left.name.replace(f".{left.name.split('.')[-3]}.", f".{os.getpid()}."))
+    alive.write_bytes(b"half")
+    Store(store.root)
+    assert list(store.root.glob("**/*.tmp")) == [alive]
 
 
 def test_opening_a_store_again_finds_everything(store: Store) -> None:

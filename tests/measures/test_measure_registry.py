@@ -21,6 +21,7 @@ from aes_audit.measures.registry import METRICS, measure
 Whole = Callable[..., Evidence]
 
 CONTRACT = [
+    "image_faults",
     "success_rate",
     "quality_shift",
     "wide_quality",

@@ -58,7 +58,9 @@ def test_every_metric_of_the_pairs_writes_every_field_of_the_contract(tmp_path: 
     for metric, kind in SCORED_BY.items():
         if metric == "dimension_shift_all":
             continue
-        scorer = {"preference": "preference/vlm", "judge": "judge", "matcher": "blip-itm"}.get(kind, "hpsv3")
+        scorer = {"preference": "preference/vlm", "judge": "judge", "matcher": "blip-itm", "images": "images"}.get(
+            kind, "hpsv3"
+        )
         measurement = measure(
             metric,
             evidence,

@@ -141,12 +141,12 @@ class Store:
         png = read(blob)
         if png is not None and hashlib.sha256(png).hexdigest() == record.sha256:
             return png
+        known = self._path("images", record.key, ".json")
+        if size_of(known) is not None:
+            self._note_change(record.key)
         # The record goes first: without it nothing refers to the blob.
-        remove(self._path("images", record.key, ".json"))
+        remove(known)
         remove(blob)
-        self._note_change(record.key)
-        told = f"store {self.root}: image {record.key} had changed on disk; it was dropped, to be made again."
-        warnings.warn(told, ChangedImageWarning, stacklevel=2)
         raise CorruptObject(f"store {self.root}: image {record.key} is not what was stored; run again to remake it.")
 
     def put_scores(self, key: str, record: Mapping[str, JSON]) -> None:
@@ -190,6 +190,8 @@ class Store:
         # One short line per write stays whole beside other writers; a store that is only read keeps no account.
         with suppress(OSError), open(self.root / _CHANGED, "ab", buffering=0) as log:
             log.write(line.encode())
+        told = f"store {self.root}: image {key} had changed on disk; it was dropped, to be made again."
+        warnings.warn(told, ChangedImageWarning, stacklevel=3)
 
     def _put(self, room: str, key: str, record: Mapping[str, JSON]) -> None:
         write(self._path(room, key, ".json"), encoded(key, record))

@@ -10,6 +10,7 @@ from aes_audit.measures import (
     discrimination,
     editing,
     emotion,
+    images,
     quality,
     realignment,
     success,
@@ -24,6 +25,15 @@ _RATED: tuple[str | None, ...] = (None, agreement.USED, *DIMENSIONS)
 METRICS: dict[str, Metric] = {
     entry.name: entry
     for entry in (
+        Metric(
+            "image_faults",
+            "pairs",
+            "up",
+            "rate",
+            "images",
+            images.image_faults,
+            "How many of the planned images hold no picture that could be scored?",
+        ),
         Metric(
             "success_rate",
             "pairs",

@@ -11,6 +11,8 @@ from aes_audit.evidence.table import Evidence
 from aes_audit.measures.catalogue import METRICS
 from aes_audit.measures.comparisons import compared
 from aes_audit.measures.dimension import asked_arms, every_arms
+from aes_audit.measures.editing import edited_arms
+from aes_audit.measures.images import lost_shares
 from aes_audit.measures.readings import Cell, read
 from aes_audit.measures.realignment import wide_scores
 from aes_audit.measures.request import Request
@@ -39,7 +41,8 @@ def item_values(
 ) -> ItemValues:
     """What the items contribute to a metric, in item order.
 
-    Rates: 1 for a success, 0 for none. Means: the value that is averaged. Comparisons of two models: aligned - base.
+    Rates: 1 for a success, 0 for none; of images, the share of the item's two. Means: the value that is averaged.
+    Comparisons of two models: aligned - base.
     The metrics of a reward that are held against a truth, and any metric of pooled generators, have none.
     Raises MissingScores if the table holds no such rows.
     """
@@ -110,12 +113,14 @@ def _success_difference(request: Request) -> Floats:
 
 
 _READERS: Mapping[str, Callable[[Request], Floats]] = {
+    "image_faults": lost_shares,
     "success_rate": _success,
     "quality_shift": _shift,
     "wide_quality": _wide("original"),
     "concept_kept": _wide("wide"),
     "dimension_shift": _moved(asked_arms),
     "dimension_shift_all": _moved(every_arms),
+    "edit_shift": _moved(edited_arms),
     "prefers_wide": _preferred,
     "realignment_quality": _quality_difference,
     "realignment_success": _success_difference,

@@ -24,7 +24,7 @@ class Metric:
     unit: str
     """Unit of the estimate; `score` is the scorer's own."""
     scorer_kind: str
-    """`preference`, `reward`, `judge` or `matcher`."""
+    """`preference`, `reward`, `judge`, `matcher` or `images`."""
     function: Callable[[Request], Measurement]
     """The metric itself."""
     question: str

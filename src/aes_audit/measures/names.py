@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-__all__ = ["METRIC_NEEDS", "PAIRED", "REWARD_SUBJECT", "SCORED_BY", "TRUTH_NEEDED", "Needs"]
+__all__ = ["LIVE", "METRIC_NEEDS", "PAIRED", "REWARD_SUBJECT", "SCORED_BY", "TRUTH_NEEDED", "Needs"]
 
 
 class Needs(NamedTuple):
@@ -15,7 +15,7 @@ class Needs(NamedTuple):
     set: str
     """Evidence set."""
     scorer: str
-    """Kind of scorer: `preference`, `reward`, `matcher` or `judge`."""
+    """Kind of scorer: `preference`, `reward`, `matcher`, `judge`, or `images` for rows about images by any scorer."""
     paired: bool = False
     """Whether two models are compared."""
     of_scorer: bool = False
@@ -32,6 +32,7 @@ _EMOTIONS = ("sad", "angry", "fearful")
 
 METRIC_NEEDS: Mapping[str, Needs] = MappingProxyType(
     {
+        "image_faults": Needs("pairs", "images"),
         "success_rate": Needs("pairs", "preference"),
         "quality_shift": Needs("pairs", "reward"),
         "wide_quality": Needs("pairs", "reward"),
@@ -63,6 +64,9 @@ SCORED_BY: Mapping[str, str] = MappingProxyType(
     {name: needs.scorer for name, needs in METRIC_NEEDS.items() if needs.set == "pairs"}
 )
 """Metrics of the set `pairs`, which a live run collects, and the kind of scorer each reads."""
+
+LIVE = frozenset(name for name, needs in METRIC_NEEDS.items() if needs.set in ("pairs", "edits"))
+"""Metrics of the sets that a live run can collect."""
 
 PAIRED = frozenset(name for name, needs in METRIC_NEEDS.items() if needs.paired)
 """Metrics that compare a model with a base model."""

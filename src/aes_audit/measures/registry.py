@@ -16,6 +16,7 @@ __all__ = ["METRICS", "Metric", "measure"]
 
 MATCHER = "blip-itm"
 FACE = "/face"
+IMAGES = "images"
 NO_REWARD = ("judge/", "preference/", "truth/")
 
 
@@ -92,10 +93,10 @@ def _check(
 
 def _sole(entry: Metric, kind: str, named: str | None, evidence: Evidence, models: tuple[str, ...]) -> str:
     """The scorer that was named, else the only one of its kind. Raises UsageError if there is a choice."""
-    if kind == "judge":
-        if named not in (None, JUDGE):
-            raise UsageError(f"{entry.name} reads the family {JUDGE!r}, not {named!r}.")
-        return JUDGE
+    if kind in (JUDGE, IMAGES):
+        if named not in (None, kind):
+            raise UsageError(f"{entry.name} reads the family {kind!r}, not {named!r}.")
+        return kind
     if named is not None:
         return named
     there = sorted({name for model in models for name in evidence.scorers(model, entry.set)})
