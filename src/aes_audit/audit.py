@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from aes_audit.blessing import baseline_entry, blessed, refusal
-from aes_audit.errors import AesAuditError, InvalidBaseline, MissingScores
+from aes_audit.errors import AesAuditError, BudgetSpent, InvalidBaseline, MissingScores
 from aes_audit.gates.baselines import Baseline, baseline_file, baseline_index, read_baseline
 from aes_audit.gates.calibration import Calibration
 from aes_audit.gates.comparison import Comparison, compare
@@ -89,12 +89,15 @@ class Audit:
             return self.session.judgement(self.case)
         except MissingScores as lack:
             pytest.skip(f"nothing to measure: {lack}")
+        except BudgetSpent as spent:
+            # Money says nothing about the model: neither a regression nor a fault, and the next run can go on.
+            return _not_measured(self.case, self.name, str(spent), Verdict.INCONCLUSIVE, {"budget": "spent"})
         except AesAuditError as error:
             return _not_measured(self.case, self.name, str(error))
 
     def _entry(self, judgement: Judgement) -> Baseline | None:
         stopped = judgement.measurement.details.get("early_stop")
-        unmeasured = judgement.verdict is Verdict.ERROR
+        unmeasured = judgement.verdict is Verdict.ERROR or "budget" in judgement.measurement.details
         return None if stopped or unmeasured else baseline_entry(self.session, self.case, judgement)
 
     def _compare(self, judgement: Judgement, new: Baseline | None, old: Baseline | None) -> None:
@@ -190,7 +193,9 @@ def _shown(old: Baseline, comparison: Comparison | None, stopped: bool) -> Mappi
     return {**_numbers(old), **outcome}
 
 
-def _not_measured(case: Case, audit: str, reason: str) -> Judgement:
+def _not_measured(
+    case: Case, audit: str, reason: str, verdict: Verdict = Verdict.ERROR, details: Mapping[str, Any] | None = None
+) -> Judgement:
     measurement = Measurement(
         audit=audit,
         metric=case.metric,
@@ -202,9 +207,10 @@ def _not_measured(case: Case, audit: str, reason: str) -> Judgement:
         missing=0,
         estimate=None,
         group=case.group,
+        details=details or {},
         reason=reason,
     )
-    return Judgement(measurement, case.gate, Verdict.ERROR, f"not measured: {reason}")
+    return Judgement(measurement, case.gate, verdict, f"not measured: {reason}")
 
 
 def _about(case: Case) -> str:

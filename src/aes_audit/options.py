@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import math
+import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +15,7 @@ import pytest
 from aes_audit.errors import UsageError
 from aes_audit.resources import packaged_thresholds
 
-__all__ = ["OPTION_FLAGS", "AuditConfig", "RepeatPlan", "add_options", "read_config"]
+__all__ = ["OPTION_FLAGS", "RUN_KEY", "AuditConfig", "RepeatPlan", "add_options", "read_config"]
 
 ENGINES = ("local",)
 POLICIES = ("fail", "warn", "skip")
@@ -21,7 +23,11 @@ EARLY_STOPS = ("curtail", "anytime", "off")
 MISMATCHES = ("compare", "warn", "error")
 REPEATS = ("rescore", "regenerate")
 HEALTH = ("check", "off")
+PINNED = ("on", "off")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+
+RUN_KEY = "aes_audit_run"
+"""Under which a worker of xdist is told the name of the run it belongs to."""
 
 
 class RepeatPlan(NamedTuple):
@@ -79,6 +85,14 @@ class AuditConfig:
     """Whether rewards must order known cases before they gate anything: check or off."""
     mismatch: str = "compare"
     """Policy for baselines of other hardware or library versions: compare, warn or error."""
+    edit_source: str | None = None
+    """Generator whose wide images are edited; None takes the profile's."""
+    budget: float | None = None
+    """US dollars that calls to hosted models may cost in this run; None for no limit."""
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """Names this run, in all its processes: they share one budget."""
+    require_pinned: str = "off"
+    """Whether revisions that may change are refused: on or off."""
     command: tuple[str, ...] = ()
     """The arguments of this pytest run, for the provenance of a baseline."""
 
@@ -95,6 +109,16 @@ def _positive(text: str) -> int:
         value = 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"invalid value {text!r}: give a whole number of 1 or more")
+    return value
+
+
+def _dollars(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"invalid value {text!r}: give US dollars, for instance 5 or 2.50")
     return value
 
 
@@ -123,6 +147,15 @@ def _choice(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
+def _pinned(text: str) -> str:
+    if text not in PINNED:
+        # The flag alone takes what follows for its value, and what follows may be the path of the audits.
+        raise argparse.ArgumentTypeError(
+            f"invalid value {text!r}: choose {', '.join(PINNED)}; before a path write --audit-require-pinned=on"
+        )
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class _Option:
     flag: str
@@ -130,8 +163,10 @@ class _Option:
     default: str
     """Shown in the help; the value when neither flag nor ini key is given ("" stands for none)."""
     help: str
-    parse: Callable[[str], str | int | RepeatPlan] = str
+    parse: Callable[[str], str | int | float | RepeatPlan] = str
     repeatable: bool = False
+    bare: str | None = None
+    """The value of the flag alone; None asks for one."""
     ini: bool = True
     """False for what must be decided anew in every run."""
 
@@ -147,7 +182,8 @@ _OPTIONS = (
         "--model",
         "SPEC",
         "",
-        "generator to audit: control/NAME, a folder, or owner/name[@revision]; append +lora=SPEC for an adapter",
+        "generator to audit: a name (flux-dev, control/NAME, ...), a folder, owner/name[@revision], gemini:MODEL, "
+        "openai:MODEL or module:factory; append +lora=, +transformer= or +negative= (docs/generators.md)",
         repeatable=True,
     ),
     _Option("--base-model", "SPEC", "", "generator to compare the audited ones with, item by item"),
@@ -181,6 +217,15 @@ _OPTIONS = (
         "own captions) before it gates anything: " + ", ".join(HEALTH),
         _choice(*HEALTH),
     ),
+    _Option(
+        "--audit-require-pinned",
+        "RULE",
+        "off",
+        "refuse models and instruments of the hub whose revision may change, saying what to write instead: "
+        + ", ".join(PINNED),
+        _pinned,
+        bare="on",
+    ),
     _Option("--audit-thresholds", "FILE", "audits/thresholds.toml", "profiles and gates"),
     _Option("--audit-baselines", "DIR", "baselines", "blessed measurements of earlier releases"),
     _Option(
@@ -207,9 +252,17 @@ _OPTIONS = (
         "what a baseline of other hardware or library versions means: " + ", ".join(MISMATCHES),
         _choice(*MISMATCHES),
     ),
+    _Option(
+        "--audit-budget",
+        "USD",
+        "",
+        "what this run may spend on hosted models; what it cannot pay is inconclusive (default: no limit)",
+        _dollars,
+    ),
     _Option("--audit-device", "NAME", "auto", "where models run: " + ", ".join(DEVICES), _choice(*DEVICES)),
     _Option("--audit-batch-size", "N", "", "images per generator call (default: the model's own setting)", _positive),
     _Option("--audit-pairs", "N", "", "number of prompt pairs (default: the profile's)", _positive),
+    _Option("--audit-edit-source", "SPEC", "", "generator whose wide images are edited (default: the profile's)"),
 )
 
 OPTION_FLAGS = tuple(option.flag for option in _OPTIONS)
@@ -228,6 +281,7 @@ def add_options(parser: pytest.Parser) -> None:
             default=None,
             type=option.parse,
             action="append" if option.repeatable else "store",
+            **({} if option.bare is None else {"nargs": "?", "const": option.bare}),
             help=f"{option.help}{default}" + (f"; ini: {option.dest}" if option.ini else ""),
         )
         if not option.ini:
@@ -270,6 +324,10 @@ def read_config(config: pytest.Config) -> AuditConfig:
         calibrate=value["audit_calibrate"],
         health=value["audit_health"],
         mismatch=value["audit_baseline_mismatch"],
+        edit_source=value["audit_edit_source"] or None,
+        require_pinned=value["audit_require_pinned"],
+        budget=None if value["audit_budget"] in (None, "") else value["audit_budget"],
+        run=_run(config),
         command=_command(config),
     )
 
@@ -301,6 +359,11 @@ def _early_stop(config: pytest.Config, value: Mapping[str, Any]) -> str:
     # Only a whole run can be blessed; who typed a rule all the same is told so by the refusals.
     chosen = config.getoption("audit_early_stop") is not None or not value["audit_bless"]
     return str(value["audit_early_stop"]) if chosen else "off"
+
+
+def _run(config: pytest.Config) -> str:
+    """A name of its own for every run; a worker of xdist is told its controller's."""
+    return str(getattr(config, "workerinput", {}).get(RUN_KEY, uuid.uuid4().hex))
 
 
 def _command(config: pytest.Config) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from aes_audit.errors import UsageError
-from aes_audit.options import add_options
+from aes_audit.options import RUN_KEY, add_options
 from aes_audit.planning import Case
 from aes_audit.run import PROPERTY, AuditRun
 
@@ -81,6 +81,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from xdist.scheduler import LoadGroupScheduling
 
     return LoadGroupScheduling(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of xdist which run it belongs to."""
+    node.workerinput[RUN_KEY] = node.config.stash[RUN].config.run
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -1,0 +1,86 @@
+"""What a run may spend on hosted models, and what it has spent: checked and said before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aes_audit.endpoints.budget import Budget, dollars
+from aes_audit.evidence.keys import image_key, item_seed
+from aes_audit.generators.hosted.model import HostedModel
+from aes_audit.generators.protocol import ResolvedGenerator
+from aes_audit.prompts.pairs import PromptSet
+
+if TYPE_CHECKING:
+    from aes_audit.evidence.store import Store
+
+__all__ = ["Spending"]
+
+
+@dataclass
+class Spending:
+    """The money side of one run; its processes share the budget through a file in the store."""
+
+    limit_usd: float | None
+    """What --audit-budget allows; None for no limit."""
+    run: str
+    """The run's name."""
+    store: Path
+    """Root of the store."""
+
+    @cached_property
+    def budget(self) -> Budget:
+        """What every call of this run is paid from."""
+        return Budget(self.limit_usd, self.store / "locks" / f"budget-{self.run}.json")
+
+    def paid(self, model: ResolvedGenerator) -> ResolvedGenerator:
+        """A hosted model on this run's budget, any other as it is. Raises UsageError for an unknown price."""
+        return model.paid_from(self.budget) if isinstance(model, HostedModel) else model
+
+    def refuse_unready(self, models: Mapping[str, ResolvedGenerator], prompts: PromptSet, store: Store) -> None:
+        """Raise UsageError where images are to be made and the key or the client library is missing."""
+        for model in models.values():
+            if isinstance(model, HostedModel) and _images_to_make(model, prompts, store):
+                model.refuse_unready()
+
+    def header(self, models: Mapping[str, ResolvedGenerator], prompts: PromptSet, store: Store) -> Iterator[str]:
+        """What each hosted model may cost at most, one line each, with what is in the store left out."""
+        for name, model in models.items():
+            if isinstance(model, HostedModel):
+                yield f"  {name}: {_cost(model, _images_to_make(model, prompts, store))}; {self._limit}"
+
+    def record(self, models: Mapping[str, ResolvedGenerator]) -> Mapping[str, Any]:
+        """For the results file: limit and sum of this run, in US dollars; empty where nothing is hosted."""
+        if not any(isinstance(model, HostedModel) for model in models.values()):
+            return {}
+        return {"spending": {"budget_usd": self.limit_usd, "spent_usd": self.budget.spent_usd}}
+
+    @property
+    def _limit(self) -> str:
+        return "no --audit-budget" if self.limit_usd is None else f"budget {dollars(self.limit_usd)}"
+
+
+def _images_to_make(model: HostedModel, prompts: PromptSet, store: Store) -> int:
+    keys = {
+        image_key(model.identity, text, item_seed(prompts.name, pair.id, prompts.repeat))
+        for pair in prompts.pairs
+        for text in (pair.original, pair.wide)
+    }
+    return sum(store.image(key) is None for key in keys)
+
+
+def _cost(model: HostedModel, wanted: int) -> str:
+    from aes_audit.generators.hosted.generator import ANSWERS
+
+    if not wanted:
+        return "every image is in the store"
+    if model.price is None:
+        return f"{wanted} images to make at an unknown price"
+    at_most = dollars(wanted * model.price)
+    return (
+        f"{wanted} images to make at {dollars(model.price)} each cost up to {at_most}, and up to "
+        f"{dollars(wanted * model.price * ANSWERS)} if every answer without a picture must be repeated"
+    )
