@@ -296,6 +296,18 @@ def test_reviewed_exceptions_are_read(tmp_path: Path) -> None:
     assert read_companion(path) == Companion(reviewed=(entry,))
 
 
+def test_the_documentation_quotes_the_set_as_it_is() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "prompts.md").read_text(encoding="utf-8")
+    whole, smoke = (Counter(name for pair in pairs for name in pair.dimensions) for pairs in (WHOLE.pairs, SMOKE.pairs))
+    rows = re.findall(r"^\| `([a-z ]+)` \|.*\| (\d+) \| (\d+) \|$", page, flags=re.MULTILINE)
+    assert rows == [(name, str(whole[name]), str(smoke[name])) for name in DIMENSIONS]
+    quoted = re.findall(r"^`(.+)`: (.+)\n> (.+)\n>\n> (.+)$", page, flags=re.MULTILINE)
+    by_id = {pair.id: pair for pair in WHOLE.pairs}
+    assert len(quoted) == 6
+    for name, dimensions, original, wide in quoted:
+        assert by_id[name] == PromptPair(name, original, wide, tuple(dimensions.split(", ")))
+
+
 def test_the_command_prints_faults_and_counts_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["wide_spectrum"]) == 0
     assert capsys.readouterr().out == f"wide_spectrum: 300 pairs, digest {WHOLE.digest[:12]}, 0 faults\n"
