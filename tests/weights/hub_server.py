@@ -14,6 +14,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+OLDER = "89abcdef0123456789abcdef0123456789abcdef"
+REVISIONS = {"main": COMMIT, "v1": COMMIT, "old": OLDER, "refs/pr/1": OLDER}
+"""Branches and tags of every repository, and what they name."""
 
 
 @dataclass
@@ -21,15 +24,23 @@ class Hub:
     """What the server holds and what it was asked."""
 
     repos: Mapping[str, Path]
-    """Repository -> folder of its files; every repository has the branch `main` and the tag `v1`."""
+    """Repository -> folder of its files at COMMIT."""
+    older: Mapping[str, Path] = field(default_factory=dict)
+    """Repository -> folder of its files at OLDER."""
     gated: frozenset[str] = frozenset()
     """Repositories that need a licence to be accepted."""
+    locked: frozenset[str] = frozenset()
+    """Repositories that anybody may list, but whose files need a licence to be accepted."""
     hanging: frozenset[str] = frozenset()
     """Repositories about which the server never answers (a fault)."""
     closing: frozenset[str] = frozenset()
     """Repositories at which the server closes the connection (a fault)."""
+    breaking: dict[str, int] = field(default_factory=dict)
+    """File name -> how many times its transfer still breaks off in the middle (a fault)."""
+    lying: frozenset[str] = frozenset()
+    """Names of files that are announced longer than they are (a fault)."""
     requests: list[str] = field(default_factory=list)
-    """Methods and paths, in order."""
+    """Methods, paths and ranges, in order."""
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the server goes down: releases what hangs."""
     url: str = ""
@@ -69,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
-        self.hub.requests.append(f"{self.command} {path}")
+        self.hub.requests.append(" ".join(filter(None, (self.command, path, self.headers.get("Range")))))
         api = path.startswith("/api/models/")
         owner, name, *rest = path.removeprefix("/api/models/").lstrip("/").split("/")
         repo = f"{owner}/{name}"
@@ -80,10 +91,12 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         if refusal := self._refusal(repo, rest):
             return self._send(refusal[0], b"{}", {"X-Error-Code": refusal[1], "Content-Type": "application/json"})
-        folder = self.hub.repos[repo]
+        named, inside = _revision(rest[1:])
+        commit = REVISIONS.get(named, named)
+        folder = (self.hub.older if commit == OLDER else self.hub.repos)[repo]
         if not api:
-            return self._file(folder / "/".join(rest[2:]))
-        return self._json(_tree(folder) if rest[:1] == ["tree"] else {"id": repo, "sha": COMMIT, "siblings": []})
+            return self._file(folder / inside, commit)
+        return self._json(_tree(folder) if rest[:1] == ["tree"] else {"id": repo, "sha": commit, "siblings": []})
 
     def _refusal(self, repo: str, rest: list[str]) -> tuple[int, str] | None:
         if repo in self.hub.gated:
@@ -91,13 +104,36 @@ class _Handler(BaseHTTPRequestHandler):
         if repo not in self.hub.repos:
             # The real hub does not tell strangers a private repository from an absent one.
             return 401, "RepoNotFound"
-        if len(rest) > 1 and rest[1] not in ("main", "v1", COMMIT):
+        named, inside = _revision(rest[1:])
+        if named not in {*REVISIONS, *REVISIONS.values()}:
             return 404, "RevisionNotFound"
+        if repo in self.hub.locked and rest[:1] == ["resolve"]:
+            return 401, "GatedRepo"
+        if rest[:1] == ["resolve"] and not (self.hub.repos[repo] / inside).is_file():
+            return 404, "EntryNotFound"
         return None
 
-    def _file(self, file: Path) -> None:
+    def _file(self, file: Path, commit: str) -> None:
         content = file.read_bytes()
-        self._send(200, content, {"ETag": f'"{_etag(content)}"', "X-Repo-Commit": COMMIT})
+        headers = {"ETag": f'"{_etag(content)}"', "X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
+        if file.name in self.hub.lying and self.command == "GET":
+            return self._send(200, content[: len(content) // 2], headers)
+        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        if self.command == "GET" and self.hub.breaking.get(file.name, 0):
+            self.hub.breaking[file.name] -= 1
+            return self._break_off(content[start:], headers)
+        return self._send(206 if start else 200, content[start:], headers)
+
+    def _break_off(self, content: bytes, headers: Mapping[str, str]) -> None:
+        """Send half of what was announced and hang up."""
+        self.send_response(200)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content[: len(content) // 2])
+        self.close_connection = True
 
     def _json(self, content: object) -> None:
         self._send(200, json.dumps(content).encode(), {"Content-Type": "application/json"})
@@ -109,6 +145,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
+
+
+def _revision(rest: list[str]) -> tuple[str, str]:
+    """Revision and path, of what stands behind `resolve`, `tree` or `revision`; the default branch for nothing."""
+    size = 3 if rest[:1] == ["refs"] else 1
+    return "/".join(rest[:size]) or "main", "/".join(rest[size:])
 
 
 def _tree(folder: Path) -> list[dict[str, object]]:

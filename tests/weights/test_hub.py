@@ -12,10 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from huggingface_hub import constants
-from weights.hub_server import COMMIT, Hub, serving
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from weights.hub_server import COMMIT, OLDER, Hub, serving
 
 from aes_audit.generators.protocol import ImageRequest
 from aes_audit.generators.resolve import resolve_generator
+
+WEIGHTS = "transformer/diffusion_pytorch_model.safetensors"
 
 RESOLVE = """
 import sys
@@ -53,10 +57,20 @@ def model(tiny_pipeline: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def hub(model: Path) -> Iterator[Hub]:
+def older(model: Path, tmp_path: Path) -> Path:
+    """The repository at an older commit."""
+    folder = Path(shutil.copytree(model, tmp_path / "older"))
+    (folder / "model_index.json").write_text((model / "model_index.json").read_text() + "\n")
+    return folder
+
+
+@pytest.fixture
+def hub(model: Path, older: Path) -> Iterator[Hub]:
     """A hub with one model and several ways to refuse."""
     refusing = Hub(
-        repos={"tiny/model": model},
+        repos={"tiny/model": model, "tiny/locked": model},
+        older={"tiny/model": older},
+        locked=frozenset({"tiny/locked"}),
         gated=frozenset({"tiny/gated"}),
         hanging=frozenset({"tiny/hanging"}),
         closing=frozenset({"tiny/closing"}),
@@ -76,9 +90,16 @@ def ask(program: str, *words: str, endpoint: str, cache: Path, offline: bool = F
     return line
 
 
-@pytest.mark.parametrize("revision", ["", "main", "v1"])
-def test_a_branch_and_a_tag_become_a_commit(hub: Hub, tmp_path: Path, revision: str) -> None:
-    assert ask(RESOLVE, "tiny/model", revision, endpoint=hub.url, cache=tmp_path / "hf") == COMMIT
+@pytest.mark.parametrize(("revision", "commit"), [("", COMMIT), ("v1", COMMIT), ("old", OLDER), ("refs/pr/1", OLDER)])
+def test_a_branch_and_a_tag_become_a_commit(hub: Hub, tmp_path: Path, revision: str, commit: str) -> None:
+    assert ask(RESOLVE, "tiny/model", revision, endpoint=hub.url, cache=tmp_path / "hf") == commit
+
+
+@pytest.mark.parametrize("revision", ["old", OLDER])
+def test_the_files_are_those_of_the_revision(hub: Hub, tmp_path: Path, older: Path, revision: str) -> None:
+    folder = Path(ask(DOWNLOAD, f"tiny/model@{revision}", endpoint=hub.url, cache=tmp_path / "hf"))
+    assert folder.name == OLDER
+    assert (folder / "model_index.json").read_bytes() == (older / "model_index.json").read_bytes()
 
 
 def test_a_full_commit_is_not_asked_about(hub: Hub, tmp_path: Path) -> None:
@@ -138,6 +159,45 @@ def test_what_was_downloaded_once_is_there_offline_and_without_a_server(hub: Hub
     assert ask(DOWNLOAD, spec, endpoint="http://127.0.0.1:9", cache=cache) == folder
 
 
+def test_a_cache_that_lacks_a_file_is_not_taken_for_complete(hub: Hub, tmp_path: Path) -> None:
+    cache = tmp_path / "hf"
+    folder = Path(ask(DOWNLOAD, "tiny/model", endpoint=hub.url, cache=cache))
+    (folder / WEIGHTS).unlink()
+    said = ask(DOWNLOAD, "tiny/model", endpoint=hub.url, cache=cache, offline=True)
+    assert said.startswith("ModelNotFound tiny/model is not complete in the local hub cache and the hub cannot be ")
+
+
+def test_a_broken_transfer_is_resumed_where_it_broke_off(hub: Hub, tmp_path: Path, model: Path) -> None:
+    hub.breaking["model.safetensors"] = 1
+    # The client drops a piece that did not arrive as a whole; its pieces are larger than the tiny files.
+    program = f"from huggingface_hub import constants\nconstants.DOWNLOAD_CHUNK_SIZE = 1000\n{DOWNLOAD}"
+    folder = Path(ask(program, "tiny/model", endpoint=hub.url, cache=tmp_path / "hf"))
+    for name in ("text_encoder", "text_encoder_2"):
+        assert (folder / name / "model.safetensors").read_bytes() == (model / name / "model.safetensors").read_bytes()
+    (resumed,) = [request for request in hub.requests if "bytes=" in request]
+    assert "text_encoder" in resumed
+    half = (model / "text_encoder" / "model.safetensors").stat().st_size // 2
+    assert int(resumed.rpartition("bytes=")[2].rstrip("-")) == half // 1000 * 1000
+
+
+def test_a_file_of_another_size_than_announced_is_refused_and_not_kept(hub: Hub, tmp_path: Path) -> None:
+    hub.lying = frozenset({"config.json"})
+    cache = tmp_path / "hf"
+    said = ask(DOWNLOAD, "tiny/model", endpoint=hub.url, cache=cache)
+    assert said.startswith("ModelNotFound tiny/model cannot be fetched: Consistency check failed: file should be of ")
+    hub.lying = frozenset()
+    folder = Path(ask(DOWNLOAD, "tiny/model", endpoint=hub.url, cache=cache))
+    assert (folder / "transformer" / "config.json").read_text().endswith("}\n")
+
+
+def test_a_repository_whose_files_alone_are_gated_is_said_to_be_gated(hub: Hub, tmp_path: Path) -> None:
+    said = ask(DOWNLOAD, "tiny/locked", endpoint=hub.url, cache=tmp_path / "hf")
+    assert said == (
+        "ModelNotFound tiny/locked is gated: accept its licence on the hub, then log in with `hf auth login` or "
+        "set HF_TOKEN."
+    )
+
+
 def test_weights_that_can_run_code_are_not_even_downloaded(hub: Hub, tmp_path: Path, model: Path) -> None:
     folder = Path(ask(DOWNLOAD, "tiny/model", endpoint=hub.url, cache=tmp_path / "hf"))
     wanted = {file.relative_to(model) for file in model.rglob("*") if file.is_file()}
@@ -146,16 +206,55 @@ def test_weights_that_can_run_code_are_not_even_downloaded(hub: Hub, tmp_path: P
     assert not any(request.endswith(".bin") for request in hub.requests)
 
 
-def test_a_repository_draws_the_very_pixels_of_the_folder_it_was_uploaded_from(
-    hub: Hub, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def client(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """This process's own hub client, turned to the server; returns its cache."""
     monkeypatch.setattr(constants, "ENDPOINT", hub.url)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
+    return tmp_path / "hf"
+
+
+def pixels(spec: str, root: Path) -> NDArray[np.uint8]:
+    """One image of the model, through everything that a run does."""
+    (image,) = resolve_generator(spec, root=root, device="cpu").load().generate([ImageRequest("a cat", 7)])
+    return np.asarray(image)
+
+
+@pytest.mark.usefixtures("client")
+def test_a_repository_draws_the_very_pixels_of_the_folder_it_was_uploaded_from(
+    hub: Hub, tmp_path: Path, model: Path
+) -> None:
     remote = resolve_generator("tiny/model@v1", root=tmp_path, device="cpu")
     local = resolve_generator(str(model), root=tmp_path, device="cpu")
     assert (remote.revision, local.revision[:7]) == (COMMIT, "sha256:")
-    requests = [ImageRequest("a cat", 7)]
-    (downloaded,), (uploaded,) = remote.load().generate(requests), local.load().generate(requests)
-    assert np.array_equal(np.asarray(downloaded), np.asarray(uploaded))
-    assert np.asarray(downloaded).shape == (16, 16, 3)
+    downloaded, uploaded = pixels("tiny/model@v1", tmp_path), pixels(str(model), tmp_path)
+    assert np.array_equal(downloaded, uploaded)
+    assert downloaded.shape == (16, 16, 3)
+
+
+@pytest.mark.usefixtures("client")
+def test_pipeline_adapter_and_transformer_from_the_hub_draw_what_the_folders_draw(
+    hub: Hub, tmp_path: Path, model: Path, tiny_lora: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As publishers do: the same weights in two precisions, for other programs, and as pickles.
+    for name in ("transformer/diffusion_pytorch_model.fp16.safetensors", "all_in_one.safetensors", "old.ckpt"):
+        shutil.copy(model / WEIGHTS, model / name)
+    other = Path(shutil.copytree(model, tmp_path / "other"))
+    weights = {name: tensor * 1.5 for name, tensor in load_file(model / WEIGHTS).items()}
+    save_file(weights, other / WEIGHTS, metadata={"format": "pt"})
+    hub.repos = {**hub.repos, "tiny/lora": tiny_lora, "tiny/other": other}
+    remote = f"tiny/model+transformer=tiny/other/{WEIGHTS}+lora=tiny/lora"
+    local = f"{model}+transformer={other / WEIGHTS}+lora={tiny_lora}"
+    image = pixels(remote, tmp_path)
+    assert np.array_equal(image, pixels(local, tmp_path))
+    assert not np.array_equal(image, pixels(str(model), tmp_path))
+    fetched = {request.split("/resolve/")[1].partition("/")[2] for request in hub.requests if "GET /tiny/" in request}
+    assert WEIGHTS in fetched, "of the other repository"
+    assert not fetched & {"all_in_one.safetensors", "old.ckpt", "transformer/diffusion_pytorch_model.fp16.safetensors"}
+    assert sum(f"/resolve/{COMMIT}/{WEIGHTS}" in request for request in hub.requests if "GET" in request) == 1
+
+    hub.requests.clear()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert np.array_equal(image, pixels(remote, tmp_path))
+    assert hub.requests == []

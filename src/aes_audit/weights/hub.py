@@ -139,8 +139,12 @@ def _plain_errors(repo: str, revision: str | None) -> Iterator[None]:
         raise _Unreachable(
             f"{repo} is not complete in the local hub cache and the hub cannot be asked (offline mode or no network)."
         ) from error
-    except (_transport_error(), OSError) as error:
+    except _transport_error() as error:
         raise _Unreachable(
             f"{repo} cannot be fetched: the hub does not answer ({type(error).__name__}). "
             "Check the network, or give a folder."
         ) from error
+    except OSError as error:
+        # A file of another size than announced, a full disk, a cache that cannot be written.
+        said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise _Unreachable(f"{repo} cannot be fetched: {said}. Try again, or give a folder.") from error
