@@ -21,7 +21,7 @@ from aes_audit.gates.verdicts import Judgement, Verdict
 from aes_audit.judges.protocol import PreferenceJudge
 from aes_audit.live_session import LiveSession
 from aes_audit.measures.item_values import item_values
-from aes_audit.measures.names import REWARD_SUBJECT
+from aes_audit.measures.names import METRIC_NEEDS, REWARD_SUBJECT
 from aes_audit.options import AuditConfig
 from aes_audit.planning import Case
 from aes_audit.report.results import run_provenance
@@ -110,10 +110,9 @@ def refusal(
 
 def _items(session: AuditSession, case: Case) -> Mapping[str, Any]:
     """Which items were planned, and what each contributed, in the order of their names."""
-    models = (*case.models, *([case.base_model] if case.base_model else []))
     found = item_values(
         case.metric,
-        session.evidence(models),
+        session.evidence_of(case),
         models=case.models,
         base_model=case.base_model,
         scorer=case.scorer,
@@ -133,10 +132,13 @@ def _compact(value: float) -> float | int | None:
 
 
 def _instruments(session: AuditSession, case: Case) -> Mapping[str, str]:
-    """Revisions of everything in the number but the subject: scorer, truth, base model, the pool of a reward."""
+    """Revisions of everything in the number but the subject: scorer, truth, base model, pool, source of edits."""
     if not isinstance(session, LiveSession):
         return {}
-    names = [case.truth, case.base_model, *(case.models if case.metric in REWARD_SUBJECT else [case.scorer])]
+    # What is known about images without a score has no instrument.
+    scored_by = [] if METRIC_NEEDS[case.metric].scorer == "images" else [case.scorer]
+    scorers = case.models if case.metric in REWARD_SUBJECT else scored_by
+    names = [case.truth, case.base_model, case.source, *scorers]
     return {name: _revision(session, name) for name in sorted(filter(None, names))}
 
 
@@ -163,7 +165,7 @@ def _provenance(session: AuditSession, case: Case, bootstrap_seed: int | None) -
         said = session.provenance()
         seeds = {"bootstrap": bootstrap_seed}
         return {**common, "evidence": said.get("evidence"), "rows": said.get("rows"), "seeds": seeds}
-    used = [*case.models, case.base_model, case.scorer]
+    used = [*case.models, case.base_model, case.source, case.scorer]
     revisions = {name: model.revision for name, model in session.generators.items()}
     revisions |= {name: model.revision for name, model in session.rewards.items()}
     prompts = session.prompts

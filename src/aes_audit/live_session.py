@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from aes_audit.collected import CollectedEvidence
 from aes_audit.device import pick_device
-from aes_audit.errors import AesAuditError, InfrastructureError, UsageError
-from aes_audit.gates.reach import refuse_unreachable, sight
+from aes_audit.errors import UsageError
+from aes_audit.gates.reach import refuse_unreachable
 from aes_audit.gates.thresholds import Gate, Profile, Thresholds
-from aes_audit.generators.resolve import DiffusersModel, resolve_generator
+from aes_audit.generators.editing import ResolvedEditor
+from aes_audit.generators.families import ProvenanceWarning, provenance_warnings
+from aes_audit.generators.registry import resolve_model
+from aes_audit.generators.resolve import DiffusersModel
 from aes_audit.judges.registry import ClassifierJudgeModel, resolve_judge, resolve_preference
+from aes_audit.live_account import ORDER_SEED, header, provenance
+from aes_audit.measures.names import METRIC_NEEDS
 from aes_audit.options import AuditConfig
+from aes_audit.pinning import hosted_warning, refuse_floating
 from aes_audit.planning import Case, Subjects, live_cases, live_subjects
 from aes_audit.prompts.pairs import PromptSet, read_prompt_set
+from aes_audit.reward_health import RewardHealth
 from aes_audit.rewards.registry import resolve_reward, scorer_name
 from aes_audit.session import AuditSession, same_family
+from aes_audit.spending import Spending
 
 if TYPE_CHECKING:
-    from aes_audit.evidence.collecting import Instruments
+    from aes_audit.evidence.editing import EditSources
+    from aes_audit.evidence.measuring import Instruments
     from aes_audit.evidence.progress import Progress
     from aes_audit.evidence.store import Store
     from aes_audit.evidence.table import Evidence
     from aes_audit.gates.curtailment import Settled
     from aes_audit.gates.verdicts import Judgement
+    from aes_audit.generators.protocol import ResolvedGenerator
     from aes_audit.judges.protocol import PreferenceJudge
     from aes_audit.rewards.protocol import ResolvedReward
     from aes_audit.stopping import EarlyStop
 
 __all__ = ["LiveSession"]
-
-ORDER_SEED = 0
-"""Seed of the order in which pairs are collected; part of every result's provenance."""
 
 
 class LiveSession(AuditSession):
@@ -41,18 +50,21 @@ class LiveSession(AuditSession):
 
     def __init__(self, config: AuditConfig, thresholds: Thresholds, profile: Profile, progress: Progress) -> None:
         """Look up, before the first test, everything that a typo can break; raises UsageError."""
-        super().__init__(config, thresholds, profile)
+        super().__init__(config, thresholds, _with_source(profile, config.edit_source))
         self.progress = progress
-        self._collected: dict[str, Evidence] = {}
-        self._failed: dict[str, AesAuditError] = {}
+        self._collected = CollectedEvidence({"pairs": self._collect_pairs, "edits": self._collect_edits})
         self._settled: dict[Case, Settled] = {}
-        self._health_verdicts: dict[str, str | None] = {}
         self._selected: tuple[Case, ...] | None = None
         self._compared: frozenset[Case] = frozenset()
+        self._warned = False
         _ = (self.prompts, self.generators, self.rewards, self.judge, self.cases)
-        for gate in self._gates:
-            refuse_unreachable(thresholds.path, gate, len(self.prompts.pairs))
+        if config.require_pinned == "on":
+            pinned = {spec: self.rewards[name] for name, spec in self._reward_specs.items()}
+            refuse_floating(self.generators.values(), pinned, self.judge, config.rootdir)
+        for gate in self.gates:
+            refuse_unreachable(thresholds.path, gate, self.planned(gate.metric))
         self.store.check_writable()
+        self.spending.refuse_unready(self.generators, self.prompts, self.store)
 
     def select(self, cases: Sequence[Case] | None, compared: Collection[Case] = ()) -> None:
         """Learn which cases will be checked, and so which images nobody needs."""
@@ -88,29 +100,57 @@ class LiveSession(AuditSession):
         names = [preference.name for preference in self.preferences]
         quality = tuple(map(self._scorer_name, self.profile.quality))
         instruments = replace(self.profile, quality=quality, matcher=self._scorer_name(self.profile.matcher))
-        return live_cases(self.subjects, instruments, self.thresholds, names)
+        cannot_edit = self.generators.keys() - self.editors.keys()
+        return live_cases(self.subjects, instruments, self.thresholds, names, cannot_edit)
 
     def _scorer_name(self, spec: str) -> str:
         """What the evidence calls the reward of a SPEC: without its path or revision."""
         return scorer_name(spec, device=self.device)
 
     @cached_property
-    def generators(self) -> Mapping[str, DiffusersModel]:
-        """Every generator whose images are needed, pinned."""
-        return {
-            name: resolve_generator(
-                name,
-                root=self.config.rootdir,
-                device=self.device,
-                batch_size=self.config.batch_size,
-                cache=self.config.store / "fingerprints",
-            )
-            for name in self.subjects.generators
-        }
+    def spending(self) -> Spending:
+        """What hosted models may cost in this run."""
+        return Spending(self.config.budget, self.config.run, self.config.store)
 
     @cached_property
-    def rewards(self) -> Mapping[str, ResolvedReward]:
-        """Rewards under audit and those that serve as instruments, pinned."""
+    def generators(self) -> Mapping[str, ResolvedGenerator]:
+        """Every generator whose images are needed, pinned."""
+        return {
+            name: self.spending.paid(
+                resolve_model(
+                    name,
+                    root=self.config.rootdir,
+                    device=self.device,
+                    batch_size=self.config.batch_size,
+                    cache=self.config.store / "fingerprints",
+                    recipe=self.profile.recipe,
+                )
+            )
+            for name in dict.fromkeys([*self.subjects.generators, *self._edit_sources])
+        }
+
+    @property
+    def _edit_sources(self) -> tuple[str, ...]:
+        return (self.profile.edit_source,) if self.profile.edits and self.subjects.models else ()
+
+    @cached_property
+    def editors(self) -> Mapping[str, ResolvedEditor]:
+        """The audited generators as editors, pinned; without those that are asked over a network."""
+        audited = {name: self.generators[name] for name in self.subjects.models}
+        return {name: ResolvedEditor(model) for name, model in audited.items() if isinstance(model, DiffusersModel)}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of the results must know about how the models compare, a sentence each."""
+        base = self.generators[self.subjects.base_model] if self.subjects.base_model else None
+        said = provenance_warnings([self.generators[name] for name in self.subjects.models], base)
+        asked = self.config.require_pinned == "on"
+        hosted = hosted_warning(self.generators, self.config.rootdir) if asked else None
+        return (*said, hosted) if hosted else said
+
+    @cached_property
+    def _reward_specs(self) -> Mapping[str, str]:
+        """The SPEC of each reward by its name in the evidence."""
         asked = live_subjects(self.config, self.profile).rewards
         specs: dict[str, str] = {}
         for spec in dict.fromkeys([*asked, *self.profile.quality, self.profile.matcher]):
@@ -119,8 +159,13 @@ class LiveSession(AuditSession):
                 raise UsageError(
                     f"rewards {other!r} and {spec!r} have one name in the evidence: audit them one by one."
                 )
-        cache = self.config.store / "fingerprints"
-        root = self.config.rootdir
+        return specs
+
+    @cached_property
+    def rewards(self) -> Mapping[str, ResolvedReward]:
+        """Rewards under audit and those that serve as instruments, pinned."""
+        cache, root = self.config.store / "fingerprints", self.config.rootdir
+        specs = self._reward_specs
         return {name: resolve_reward(spec, device=self.device, root=root, cache=cache) for name, spec in specs.items()}
 
     @cached_property
@@ -136,26 +181,14 @@ class LiveSession(AuditSession):
         return tuple(found.values())
 
     def evidence(self, models: Sequence[str]) -> Evidence:
-        """The evidence of these generators, collected where it is not in the store yet."""
-        from aes_audit.evidence.table import Evidence
+        """The prompt pairs of these generators, collected where they are not in the store yet."""
+        return self._collected.of(("pairs", name) for name in models)
 
-        for name in models:
-            if name not in self._collected:
-                self._collected[name] = self._collect_once(name)
-        wanted = [self._collected[name] for name in dict.fromkeys(models)]
-        return wanted[0] if len(wanted) == 1 else Evidence.concat(wanted)
+    def evidence_of(self, case: Case) -> Evidence:
+        """Only the sets and generators that the case reads."""
+        return self._collected.of(case.reads)
 
-    def _collect_once(self, name: str) -> Evidence:
-        # A model that cannot be loaded is not tried again for every case that reads it.
-        if name in self._failed:
-            raise self._failed[name]
-        try:
-            return self._collect(name)
-        except AesAuditError as error:
-            self._failed[name] = error
-            raise
-
-    def _collect(self, name: str) -> Evidence:
+    def _collect_pairs(self, name: str) -> Evidence:
         from aes_audit.evidence.collecting import collect_pairs
 
         rule = self._early_stop(name)
@@ -163,6 +196,30 @@ class LiveSession(AuditSession):
         if rule:
             self._settled.update(rule.settled)
         return found
+
+    def _collect_edits(self, name: str) -> Evidence:
+        from aes_audit.evidence.editing import collect_edits
+        from aes_audit.evidence.measuring import Instruments
+
+        # What is not measured from edits is not asked about them: here, whether the concept is there.
+        rewards = tuple(self.rewards[self._scorer_name(spec)] for spec in self.profile.quality)
+        instruments = Instruments(rewards, self.judge, ())
+        return collect_edits(self.editors[name], self.edit_sources, instruments, self.store, self.progress)
+
+    @cached_property
+    def edit_sources(self) -> EditSources:
+        """The wide images that are edited; collects the pairs of the generator that draws them."""
+        from aes_audit.evidence.editing import choose_sources
+
+        name, profile = self.profile.edit_source, self.profile
+        pairs = self.evidence([name])
+        return choose_sources(self.generators[name], self._plan, pairs, truth=profile.truth, limit=profile.edits)
+
+    @property
+    def edited(self) -> tuple[str, ...] | None:
+        """Ids of the pairs whose wide images are edited; None as long as nobody asked."""
+        known: EditSources | None = self.__dict__.get("edit_sources")
+        return None if known is None else tuple(pair.id for pair in known.pairs)
 
     @cached_property
     def _plan(self) -> PromptSet:
@@ -178,7 +235,7 @@ class LiveSession(AuditSession):
             return None
         from aes_audit.stopping import early_stop, outcomes_of
 
-        reading = [case for case in self._selected if name in case.models]
+        reading = [case for case in self._selected if name in case.pairs_of]
         # What the full run would say includes the comparison with the baseline, which needs the full run's number.
         if self.config.early_stop == "curtail" and not self._compared.isdisjoint(reading):
             return None
@@ -196,30 +253,21 @@ class LiveSession(AuditSession):
 
     def judgement(self, case: Case) -> Judgement:
         """As always, once the rewards behind it are healthy; a case settled early shows bounds and where it stopped."""
+        self._warn_once()
         if case.gate is not None and self.config.health == "check":
-            self._refuse_unhealthy(case)
+            self._health.refuse_unhealthy(case)
         settled = self._settled_early(case)
         return settled.judgement(self.measurement(case)) if settled else super().judgement(case)
 
-    def _refuse_unhealthy(self, case: Case) -> None:
-        """Raise InfrastructureError when a reward behind the number cannot order the known cases."""
-        names = {
-            case.scorer,
-            *(_matcher(judge) for judge in self.preferences if judge.name in (case.scorer, case.truth)),
-        }
-        for name in sorted(names & self.rewards.keys()):
-            if reason := self._health(name):
-                raise InfrastructureError(reason)
+    def _warn_once(self) -> None:
+        # Within a test, because pytest shows the warnings of tests in its summary.
+        for said in () if self._warned else self.warnings:
+            warnings.warn(said, ProvenanceWarning, stacklevel=3)
+        self._warned = True
 
-    def _health(self, name: str) -> str | None:
-        """Why a reward may not gate anything; None for a healthy one. Asked once, and its answers are stored."""
-        from aes_audit.evidence.health import unhealthy
-        from aes_audit.rewards.health import verdict
-
-        if name not in self._health_verdicts:
-            self._health_verdicts[name] = verdict(unhealthy(self.rewards[name], self.store, self.progress))
-        found = self._health_verdicts[name]
-        return f"{name}: {found}" if found else None
+    @cached_property
+    def _health(self) -> RewardHealth:
+        return RewardHealth(self.rewards, self.preferences, self.store, self.progress)
 
     def gate(self, case: Case) -> Gate | None:
         """With anytime stopping, part of the level has been spent on the way; the rest is left for the end."""
@@ -230,70 +278,46 @@ class LiveSession(AuditSession):
         return final_gate(case.gate)
 
     def _settled_early(self, case: Case) -> Settled | None:
-        _ = self.evidence(case.models)
+        _ = self.evidence_of(case)
         settled = self._settled.get(case)
         return settled if settled and (settled.stopped or settled.rule == "anytime") else None
 
     @cached_property
     def instruments(self) -> Instruments:
         """Everything that scores images in this run."""
-        from aes_audit.evidence.collecting import Instruments
+        from aes_audit.evidence.measuring import Instruments
 
         return Instruments(tuple(self.rewards.values()), self.judge, self.preferences)
 
     def expected(self, case: Case) -> frozenset[str]:
-        """The ids of the planned prompt pairs; of a generator that was stopped early, those it got to."""
+        """The ids of the planned prompt pairs, of the edited ones, or of those that a stopped generator got to."""
+        if case.set == "edits":
+            return frozenset(pair.id for pair in self.edit_sources.pairs)
         if case in self._settled:
-            return frozenset(self._collected[case.models[0]].items(case.models[0], "pairs"))
+            return frozenset(self.evidence_of(case).items(case.models[0], "pairs"))
         return frozenset(pair.id for pair in self.prompts.pairs)
 
     def header(self) -> list[str]:
-        """Models with revisions, pairs, device and cache."""
-        shown = [f"{name} ({_short(model.revision)})" for name, model in self.generators.items()]
-        prompts = self.prompts
-        return [
-            f"aes_audit: profile {self.profile.name}, {len(prompts.pairs)} pairs of {prompts.name} "
-            f"({_short(prompts.digest)}), device {self.device}, store {self.config.store}",
-            f"  generators: {', '.join(shown)}",
-            f"  rewards: {', '.join(f'{name} ({_short(r.revision)})' for name, r in self.rewards.items())}",
-            *(f"  gate {gate.metric} {gate.text}: {seen}" for gate in self._gates if (seen := self._sight(gate))),
-        ]
+        """Models with revisions, pairs, edits, device and cache, and what the gates can see."""
+        return header(self)
+
+    def provenance(self) -> Mapping[str, Any]:
+        """Prompt set, models and instruments with revisions and identities, and what is edited."""
+        return provenance(self)
+
+    def planned(self, metric: str) -> int:
+        """The items of this metric, at most."""
+        pairs = len(self.prompts.pairs)
+        return min(pairs, self.profile.edits) if METRIC_NEEDS[metric].set == "edits" else pairs
 
     @property
-    def _gates(self) -> list[Gate]:
+    def gates(self) -> list[Gate]:
         """The gates of this run, each once."""
         return list(dict.fromkeys(case.gate for case in self.cases if case.gate is not None))
 
-    def _sight(self, gate: Gate) -> str | None:
-        return None if gate.advisory else sight(gate, len(self.prompts.pairs))
 
-    def provenance(self) -> Mapping[str, Any]:
-        """Prompt set, models and instruments with revisions and identities."""
-        pinned: dict[str, DiffusersModel | ResolvedReward | ClassifierJudgeModel] = {
-            **self.generators,
-            **self.rewards,
-            self.judge.name: self.judge,
-        }
-        return {
-            "profile": self.profile.name,
-            "prompts": {
-                "name": self.prompts.name,
-                "pairs": len(self.prompts.pairs),
-                "digest": self.prompts.digest,
-            },
-            "device": self.device,
-            "order_seed": ORDER_SEED,
-            "early_stop": self.config.early_stop,
-            "models": {
-                name: {"revision": model.revision, "identity": dict(model.identity)} for name, model in pinned.items()
-            },
-        }
-
-
-def _matcher(judge: PreferenceJudge) -> str:
-    """The reward that a preference judge reads, where it reads one."""
-    return str(getattr(judge, "matcher", ""))
-
-
-def _short(revision: str) -> str:
-    return "+".join(part.removeprefix("sha256:")[:12] for part in revision.split("+"))
+def _with_source(profile: Profile, named: str | None) -> Profile:
+    """The profile with the source of edits that was named."""
+    if named and not profile.edits:
+        raise UsageError(f"--audit-edit-source={named}: profile {profile.name!r} edits nothing; give it `edits`.")
+    return replace(profile, edit_source=named) if named else profile

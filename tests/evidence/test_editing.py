@@ -98,7 +98,9 @@ class TestCompleteEvidence:
         self, undisturbed: tuple[Evidence, Path], editing: TinyEditing
     ) -> None:
         frame = undisturbed[0].frame
-        asked = {(prompt, f"tiny/{name}") for name in ("clip", "scaled") for prompt in ("original", "wide")}
+        asked: set[tuple[str | None, str]] = {
+            (prompt, f"tiny/{name}") for name in ("clip", "scaled") for prompt in ("original", "wide")
+        }
         asked |= {(None, f"judge/{name}") for name in DIMENSIONS}
         for pair in PAIRS:
             for arm in ARMS:

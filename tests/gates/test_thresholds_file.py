@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from aes_audit.errors import InvalidThresholds, UnknownName, UsageError
 from aes_audit.gates.thresholds import Gate, Thresholds, read_thresholds
 from aes_audit.measures.catalogue import METRICS
-from aes_audit.measures.names import PAIRED, SCORED_BY
+from aes_audit.measures.names import LIVE, METRIC_NEEDS, PAIRED
 from aes_audit.resources import packaged_thresholds
 
-UNPAIRED = SCORED_BY.keys() - PAIRED
+UNPAIRED = METRIC_NEEDS.keys() - PAIRED
 PROFILE = {
     "prompts": "control_pairs",
     "pairs": 20,
@@ -67,7 +67,7 @@ def test_the_shipped_file_loads_and_gates_every_metric_of_its_profile() -> None:
     profile = thresholds.profile("control")
     assert profile.pairs >= 100, "BCa intervals need so many items"
     gated = {gate.metric for gate in thresholds.gates if gate.profile == "control"}
-    assert gated == set(SCORED_BY)
+    assert gated == LIVE
     assert all(gate.tolerance is not None for gate in thresholds.gates), "exact baselines would fail on other hardware"
 
 
@@ -79,8 +79,8 @@ def test_the_shipped_gates_point_away_from_the_bad_side() -> None:
 
 
 def test_the_metrics_that_planning_names_exist_and_are_paired_or_not_as_it_says() -> None:
-    assert {name for name in SCORED_BY if METRICS[name].paired} == PAIRED
-    assert all(METRICS[name].scorer_kind == kind for name, kind in SCORED_BY.items())
+    assert {name for name in LIVE if METRICS[name].paired} == PAIRED
+    assert all(METRICS[name].scorer_kind == METRIC_NEEDS[name].scorer for name in LIVE)
 
 
 def test_a_file_gives_its_profiles_and_gates(tmp_path: Path, document: Document) -> None:
@@ -153,6 +153,9 @@ FAULTS: dict[str, tuple[Change, tuple[str, ...]]] = {
         lambda document: document["profiles"]["here"].pop("truth"),
         ("[profiles.here]", "'truth' is missing"),
     ),
+    "a source but no edits": (profile(edit_source="a"), ("[profiles.here]", "edit_source alone edits nothing")),
+    "edits without a source": (profile(edits=3), ("[profiles.here]", "edits alone edits nothing")),
+    "no edits": (profile(edits=0, edit_source="a"), ("edits = 0 is not a whole number of 1 or more",)),
     "pairs is text": (profile(pairs="20"), ("[profiles.here]", "pairs = '20' is not a whole number")),
     "pairs is a yes": (profile(pairs=True), ("pairs = True is not a whole number",)),
     "no pairs": (profile(pairs=0), ("pairs = 0 is not a whole number of 1 or more",)),

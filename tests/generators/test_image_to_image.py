@@ -26,7 +26,7 @@ from aes_audit.generators.protocol import ImageRequest
 from aes_audit.generators.resolve import resolve_generator
 
 PIXELS = 32
-IMAGE_TO_IMAGE = {
+IMAGE_TO_IMAGE: dict[str, Any] = {
     "flux": diffusers.FluxImg2ImgPipeline,
     "sd3": diffusers.StableDiffusion3Img2ImgPipeline,
     "sdxl": diffusers.StableDiffusionXLImg2ImgPipeline,
@@ -175,12 +175,11 @@ def test_a_model_of_one_step_has_none_left_to_draw_anew(tmp_path: Path) -> None:
 
 
 def test_a_pipeline_that_diffusers_cannot_edit_with_is_not_measured(tmp_path: Path) -> None:
-    class Unheard(diffusers.StableDiffusion3Pipeline):
-        """A fault: a class that has no image-to-image counterpart."""
-
+    # A fault: a class that has no image-to-image counterpart.
+    unheard: Any = type("Unheard", (diffusers.StableDiffusion3Pipeline,), {})
     editor = pinned(PIPELINES["sd3"](tmp_path / "sd3"))
     loaded = editor.model.load()
-    strange = DiffusersGenerator(Unheard(**loaded.pipeline.components), loaded.model)
+    strange = DiffusersGenerator(unheard(**loaded.pipeline.components), loaded.model)
     with pytest.raises(MissingScores, match="diffusers has no image-to-image pipeline for a Unheard"):
         DiffusersEditor(strange, editor)
 

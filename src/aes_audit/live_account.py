@@ -1,0 +1,103 @@
+"""What a live run says about itself: the header before the first test, and the provenance in the results file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from aes_audit.gates.reach import sight
+from aes_audit.generators.editing import STRENGTH
+from aes_audit.generators.families import proposed_base
+
+if TYPE_CHECKING:
+    from aes_audit.generators.protocol import ResolvedGenerator
+    from aes_audit.judges.protocol import ResolvedJudge
+    from aes_audit.live_session import LiveSession
+    from aes_audit.rewards.protocol import ResolvedReward
+
+__all__ = ["ORDER_SEED", "header", "provenance"]
+
+ORDER_SEED = 0
+"""Seed of the order in which pairs are collected; part of every result's provenance."""
+
+
+def header(session: LiveSession) -> list[str]:
+    """Models with revisions, pairs, edits, device and cache, and what the gates can see."""
+    shown = [f"{name} ({_short(model.revision)})" for name, model in session.generators.items()]
+    rewards = [f"{name} ({_short(reward.revision)})" for name, reward in session.rewards.items()]
+    prompts = session.prompts
+    return [
+        f"aes_audit: profile {session.profile.name}, {len(prompts.pairs)} pairs of {prompts.name} "
+        f"({_short(prompts.digest)}), device {session.device}, store {session.config.store}",
+        f"  generators: {', '.join(shown)}",
+        f"  rewards: {', '.join(rewards)}",
+        *session.spending.header(session.generators, prompts, session.store),
+        *_comparisons(session),
+        *_edits_header(session),
+        *_sights(session),
+    ]
+
+
+def _comparisons(session: LiveSession) -> Iterator[str]:
+    """What else could be compared, and what would make a comparison unfair."""
+    if session.config.base_model is None:
+        for name in session.config.models:
+            if base := proposed_base(name, session.config.rootdir):
+                yield f"  {name} has a base: --base-model={base} compares them, pair by pair"
+    yield from (f"  warning: {said}" for said in session.warnings)
+
+
+def _edits_header(session: LiveSession) -> Iterator[str]:
+    if _edits_anything(session):
+        name, truth = session.profile.edit_source, session.profile.truth
+        drawn = f"wide images of {name} ({_short(session.generators[name].revision)})"
+        yield f"  edits: up to {session.planned('edit_shift')} {drawn} with {truth} = 1, strength {STRENGTH:g}"
+
+
+def _sights(session: LiveSession) -> Iterator[str]:
+    for gate in session.gates:
+        if not gate.advisory and (seen := sight(gate, session.planned(gate.metric))):
+            yield f"  gate {gate.metric} {gate.text}: {seen}"
+
+
+def provenance(session: LiveSession) -> Mapping[str, Any]:
+    """Prompt set, models and instruments with revisions and identities, and what is edited; JSON values only."""
+    pinned: dict[str, ResolvedGenerator | ResolvedReward | ResolvedJudge] = {
+        **session.generators,
+        **session.rewards,
+        session.judge.name: session.judge,
+    }
+    prompts = session.prompts
+    return {
+        "profile": session.profile.name,
+        "prompts": dict(prompts.provenance),
+        "device": session.device,
+        "order_seed": ORDER_SEED,
+        "early_stop": session.config.early_stop,
+        "changed_images": session.store.changed,
+        "warnings": list(session.warnings),
+        "edits": _edits_provenance(session) if _edits_anything(session) else None,
+        **session.spending.record(session.generators),
+        "models": {
+            name: {"revision": model.revision, "identity": dict(model.identity)} for name, model in pinned.items()
+        },
+    }
+
+
+def _edits_provenance(session: LiveSession) -> Mapping[str, Any]:
+    edited = session.edited
+    return {
+        "source": session.profile.edit_source,
+        "rule": f"the first wide images with {session.profile.truth} = 1, in the order of collection",
+        "at_most": session.planned("edit_shift"),
+        "edited": None if edited is None else len(edited),
+        "strength": STRENGTH,
+    }
+
+
+def _edits_anything(session: LiveSession) -> bool:
+    return any(case.set == "edits" for case in session.cases)
+
+
+def _short(revision: str) -> str:
+    return "+".join(part.removeprefix("sha256:")[:12] for part in revision.split("+"))

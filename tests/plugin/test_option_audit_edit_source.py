@@ -1,0 +1,77 @@
+"""--audit-edit-source: whose wide images the audited generators edit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from plugin.live import THRESHOLDS, LiveProject
+from plugin.recorded import write_audits, write_thresholds
+
+EDITS = """
+[[gates]]
+profile = "tiny"
+metric = "edit_shift"
+kind = "contractual"
+at_most = 1000
+"""
+"""A promise that holds for any model."""
+
+
+@pytest.fixture
+def project(live: LiveProject, tiny_lora: Path) -> LiveProject:
+    """A project whose profile edits, with an adapter that makes another model."""
+    keys = 'truth = "preference/tiny"\nedit_source = "./model"\nedits = 3'
+    write_thresholds(live.root, THRESHOLDS.replace('truth = "preference/tiny"', keys) + EDITS)
+    write_audits(live.pytester, "edit_shift")
+    shutil.copytree(tiny_lora, live.root / "lora")
+    return live
+
+
+def test_the_audited_model_edits_pictures_of_the_source_and_draws_none_itself(project: LiveProject) -> None:
+    model = "./model+lora=./lora"
+    result = project.run(f"--model={model}", "-k", "edit_shift", "--audit-json=r.json")
+    result.assert_outcomes(passed=2, deselected=1)
+    result.stdout.re_match_lines(
+        [r"  edits: up to 3 wide images of \./model \([0-9a-f]{12}\) with preference/tiny = 1, strength 0\.5"]
+    )
+    run = json.loads((project.root / "r.json").read_text())
+    edits = run["run"]["edits"]
+    assert (edits["source"], edits["at_most"], edits["strength"]) == ("./model", 3, 0.5)
+    assert edits["rule"] == "the first wide images with preference/tiny = 1, in the order of collection"
+    assert {(m["model"], m["set"], m["scorer"]) for m in run["measurements"]} == {
+        (model, "edits", scorer) for scorer in ("tiny/clip", "judge")
+    }
+    assert {m["n"] for m in run["measurements"]} == {edits["edited"]}
+    records = [json.loads(file.read_text())["record"] for file in (project.root / ".aes_audit/images").rglob("*.json")]
+    edited = [record for record in records if "source" in record]
+    assert len(edited) == edits["edited"] >= 1
+    assert {bool(record["generator"]["loras"]) for record in records if "source" not in record} == {False}
+    assert len(records) - len(edited) == 2 * 5, "the source's five pairs, and none of the audited model"
+
+
+def test_another_source_is_named_by_the_option(project: LiveProject) -> None:
+    source = "./model+lora=./lora"
+    few = ("--model=./model", "--audit-pairs=2", "--audit-json=r.json", "-k", "edit_shift and judge")
+    result = project.run(f"--audit-edit-source={source}", *few)
+    result.stdout.fnmatch_lines([f"  edits: up to 2 wide images of {source} (*"])
+    run = json.loads((project.root / "r.json").read_text())
+    assert run["run"]["edits"]["source"] == source
+    assert source in run["run"]["models"]
+
+
+def test_an_unknown_source_and_a_profile_that_edits_nothing_are_usage_errors(project: LiveProject) -> None:
+    for options, complaint in (
+        (("--audit-edit-source=./nowhere",), "*nowhere*"),
+        (
+            ("--audit-edit-source=./model", "--audit-thresholds=none.toml"),
+            "ERROR: --audit-edit-source=./model: profile 'tiny' edits nothing; give it `edits`.",
+        ),
+    ):
+        (project.root / "none.toml").write_text(THRESHOLDS)
+        result = project.run("--model=./model", *options)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines([complaint])
