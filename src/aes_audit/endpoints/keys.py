@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass, field
 
 from aes_audit.endpoints.address import Address
 from aes_audit.errors import UsageError
 
-__all__ = ["ApiKey", "find_key"]
+__all__ = ["ApiKey", "find_key", "redact_logs"]
 
 REDACTED = "[key]"
 """What stands where a key stood."""
 
+_LOGGERS = (
+    *(f"httpcore2.{part}" for part in ("connection", "http11", "http2", "proxy", "socks")),
+    "httpx2",
+    "openai._base_client",
+    "google_genai._api_client",
+)
+"""Who logs what goes over the wire. A filter holds for a logger alone and not for those below it."""
 _SHORTEST = 8
 """Shorter texts stand in any message by chance, and are no keys."""
 
@@ -47,3 +55,19 @@ def find_key(address: Address) -> ApiKey:
     if address.is_local:
         return ApiKey(None)
     raise UsageError(f"{address.host} needs a key: set the environment variable {' or '.join(address.variables)}.")
+
+
+def redact_logs(key: ApiKey) -> None:
+    """Keep the key out of the wire logs of the client libraries: a host may repeat it in its headers."""
+    for name in _LOGGERS:
+        # Equal filters are added once.
+        logging.getLogger(name).addFilter(_Redacting(key))
+
+
+@dataclass(frozen=True, slots=True)
+class _Redacting:
+    key: ApiKey
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self.key.redacted(record.getMessage()), ()
+        return True

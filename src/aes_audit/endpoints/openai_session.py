@@ -11,7 +11,7 @@ import openai
 
 from aes_audit.endpoints.address import OPENAI, Address
 from aes_audit.endpoints.failures import CallFailed, status_failure
-from aes_audit.endpoints.keys import ApiKey
+from aes_audit.endpoints.keys import ApiKey, redact_logs
 from aes_audit.endpoints.payload import Payload, dig, read_payload
 from aes_audit.endpoints.transport import http_client, transport_failures
 
@@ -26,6 +26,7 @@ class OpenAISession:
 
     def __init__(self, address: Address, key: ApiKey, timeout: float) -> None:
         """Open a client; nothing is sent. `timeout` is in seconds and per call."""
+        redact_logs(key)
         self._key = key
         self._timeout = timeout
         # The library would tell any host which organization and project the environment names.
