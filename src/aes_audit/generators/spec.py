@@ -79,7 +79,7 @@ def _bracketed(text: str, base: str, root: Path | None) -> tuple[str, dict[str, 
     if match is None or (root is not None and folder_at(base, root) is not None):
         return base, {}
     options: dict[str, str] = {}
-    for part in filter(None, map(str.strip, match["options"].split(","))):
+    for part in map(str.strip, match["options"].split(",")):
         name, _, value = (word.strip() for word in part.partition("="))
         if not (name and value):
             raise UsageError(f"model {text!r}: {part!r} is no option; write [name=value], several with commas.")
