@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from PIL import Image
 from torch import nn
 
+from aes_audit.rewards import cpu_kernels
 from aes_audit.rewards.clip_family import ClipArchitecture
 from aes_audit.rewards.files import RewardFiles
 from aes_audit.rewards.pair_scorer import PairScorer
@@ -93,8 +95,12 @@ class Bench:
         return {f"{image}|{prompt}": value for (image, prompt), value in zip(keys, values, strict=True)}
 
 
-def with_activation(architecture: ClipArchitecture, activation: nn.Module) -> ClipArchitecture:
+def with_activation(bench: Bench, load: Loader, activation: nn.Module) -> ClipArchitecture:
     """The same weights with another activation: what a wrong configuration gives."""
+    with pytest.MonkeyPatch.context() as patch:
+        # The faster kernels take the activation over when they are made.
+        patch.setattr(cpu_kernels, "available", lambda: False)
+        architecture = bench.loaded(load)
     for tower in (architecture.model.text_model, architecture.model.vision_model):
         for layer in tower.encoder.layers:
             layer.mlp.activation_fn = activation

@@ -58,7 +58,7 @@ def test_the_pack_notices_the_other_recipe(bench: Bench) -> None:
 
 
 def test_the_pack_notices_the_wrong_activation(bench: Bench) -> None:
-    assert bench.gap(bench.scores(with_activation(bench.loaded(load_clip_l), nn.GELU()))) > TOLERANCE
+    assert bench.gap(bench.scores(with_activation(bench, load_clip_l, nn.GELU()))) > TOLERANCE
 
 
 def test_the_pack_notices_text_that_was_not_cleaned(bench: Bench) -> None:

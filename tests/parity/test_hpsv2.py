@@ -68,7 +68,7 @@ def test_the_official_dtype_differs_by_low_precision_noise_only(bench: Bench) ->
 
 
 def test_the_pack_notices_the_wrong_activation(bench: Bench) -> None:
-    assert bench.gap(bench.scores(with_activation(bench.loaded(load_hpsv2), QuickGELUActivation()))) > TOLERANCE
+    assert bench.gap(bench.scores(with_activation(bench, load_hpsv2, QuickGELUActivation()))) > TOLERANCE
 
 
 def test_the_pack_notices_text_that_was_not_cleaned(bench: Bench) -> None:

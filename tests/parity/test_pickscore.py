@@ -36,7 +36,7 @@ def test_scores_depend_neither_on_order_nor_on_batch(bench: Bench) -> None:
 
 
 def test_the_pack_notices_the_wrong_activation(bench: Bench) -> None:
-    changed = with_activation(bench.loaded(load_pickscore), QuickGELUActivation())
+    changed = with_activation(bench, load_pickscore, QuickGELUActivation())
     assert bench.gap(bench.scores(changed)) > TOLERANCE
 
 

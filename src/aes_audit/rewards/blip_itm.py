@@ -14,9 +14,11 @@ from aes_audit.rewards.batch_sizes import images_per_pass
 from aes_audit.rewards.bert_texts import BertTexts
 from aes_audit.rewards.blip_checkpoint import BlipCheckpoint, read_blip
 from aes_audit.rewards.blip_encoders import BlipEncoders, ready
+from aes_audit.rewards.blip_reward import BlipPairs, BlipReward
+from aes_audit.rewards.cpu_kernels import faster_on_cpu
 from aes_audit.rewards.files import RewardFiles
 from aes_audit.rewards.image_recipes import square
-from aes_audit.rewards.protocol import Architecture, TextReading
+from aes_audit.rewards.protocol import Architecture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -40,36 +42,7 @@ class BlipItmModel(BlipEncoders):
 
 
 @dataclass(slots=True)
-class _BlipItm:
-    """What both ways of scoring share."""
-
-    model: BlipItmModel
-    """Encoders and heads."""
-    texts: BertTexts
-    """The tokenizer."""
-    image_side: int
-    """Pixels per side that the model sees."""
-    outputs: tuple[str, ...] = ("value",)
-    """The score."""
-    image_batch: int = 16
-    """Images per pass of the vision model."""
-    pair_batch: int = 32
-    """Pairs per pass."""
-
-    def read_text(self, text: str) -> TextReading:
-        """Tokens before truncation at 35."""
-        return self.texts.read(text)
-
-    def image_note(self, image: Image) -> str | None:
-        """Nothing: no image is treated otherwise than by the official code."""
-        return None
-
-    def _see(self, images: Sequence[Image]) -> Tensor:
-        return self.model.see([square(image, self.image_side) for image in images])
-
-
-@dataclass(slots=True)
-class BlipMatching(_BlipItm):
+class BlipMatching(BlipPairs[BlipItmModel]):
     """The matching head: vision states per image, token ids per text, one pass of the text encoder per pair.
 
     A probability in [0, 1], or the logit of a match; higher is better.
@@ -78,15 +51,9 @@ class BlipMatching(_BlipItm):
     as_probability: bool = True
     """Whether the score is the probability rather than the logit."""
 
-    @torch.inference_mode()
-    def encode_images(self, images: Sequence[Image]) -> Sequence[Tensor]:
-        """Vision states (1 + patches, width) of each image."""
-        return self._see(images).unbind()
-
-    @torch.inference_mode()
-    def encode_texts(self, texts: Sequence[str]) -> Sequence[Tensor]:
-        """Token ids of each text, up to 35."""
-        return [ids.to(self.model.device) for ids in self.texts.ids(texts)]
+    def pixels(self, image: Image) -> Tensor:
+        """Resized to a square, whatever its proportions."""
+        return square(image, self.image_side)
 
     @torch.inference_mode()
     def combine(self, images: Sequence[Tensor], texts: Sequence[Tensor]) -> Sequence[tuple[float, ...]]:
@@ -97,8 +64,12 @@ class BlipMatching(_BlipItm):
 
 
 @dataclass(slots=True)
-class BlipContrast(_BlipItm):
+class BlipContrast(BlipReward[BlipItmModel]):
     """The contrastive heads (`itc`): one embedding per image and per text, and their cosine in [-1, 1]."""
+
+    def pixels(self, image: Image) -> Tensor:
+        """As for the matching head."""
+        return square(image, self.image_side)
 
     @torch.inference_mode()
     def encode_images(self, images: Sequence[Image]) -> Sequence[Tensor]:
@@ -135,6 +106,8 @@ def load_blip_itm(
     texts = BertTexts.from_folder(files.companions.get("tokenizer", files.folder), rows=rows)
     side, batch = checkpoint.image_side, images_per_pass(model.vision_model.config, device)
     if options["output"] == "itc":
-        return BlipContrast(model, texts, side, image_batch=batch)
+        # Of an image, the contrastive head reads the class token alone.
+        last = model.vision_model.encoder.layers[-1]
+        return BlipContrast(faster_on_cpu(model, first_only=(last,)), texts, side, image_batch=batch)
     as_probability = options["output"] == "probability"
-    return BlipMatching(model, texts, side, image_batch=batch, as_probability=as_probability)
+    return BlipMatching(faster_on_cpu(model), texts, side, image_batch=batch, as_probability=as_probability)

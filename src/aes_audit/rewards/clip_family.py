@@ -18,6 +18,7 @@ from aes_audit.errors import UnsafeWeights
 from aes_audit.rewards.batch_sizes import images_per_pass
 from aes_audit.rewards.clip_checkpoint import ClipTraits, build_clip, read_traits
 from aes_audit.rewards.clip_texts import OPEN_CLIP_MARKS, ClipTexts
+from aes_audit.rewards.cpu_kernels import faster_on_cpu
 from aes_audit.rewards.files import RewardFiles
 from aes_audit.rewards.image_recipes import hf_clip_224, letterbox_224, letterbox_note, openai_224
 from aes_audit.rewards.protocol import TextReading
@@ -27,7 +28,7 @@ from aes_audit.weights.pickled_tensors import read_pickled_tensors
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["ClipArchitecture", "load_clip_l", "load_hpsv1", "load_hpsv2", "load_pickscore"]
+__all__ = ["ClipArchitecture", "faster_clip", "load_clip_l", "load_hpsv1", "load_hpsv2", "load_pickscore"]
 
 Pixels = Callable[["Image"], Tensor]
 """From an image to its pixels, float32 of shape (3, h, w)."""
@@ -103,7 +104,8 @@ def load_hpsv1(files: RewardFiles, options: Mapping[str, str], device: str) -> C
     """HPS v1; raises InfrastructureError or UnsafeWeights naming the file and what is wrong with it."""
     texts = ClipTexts.from_folder(files.companions["tokenizer"], cleaned=True)
     model = _model(files, texts, _VIT_L, "open_clip_config.json", device, _read_hpsv1)
-    return ClipArchitecture(_in_dtype(model, options, halved=True), texts, partial(openai_224, side=_side(model)))
+    model = _in_dtype(model, options, halved=True)
+    return ClipArchitecture(model, texts, partial(openai_224, side=_side(model)))
 
 
 def load_hpsv2(files: RewardFiles, options: Mapping[str, str], device: str) -> ClipArchitecture:
@@ -112,7 +114,10 @@ def load_hpsv2(files: RewardFiles, options: Mapping[str, str], device: str) -> C
     model = _model(files, texts, _VIT_H, "open_clip_config.json", device)
     pixels = partial(letterbox_224, side=_side(model), antialias=options["antialias"] == "true")
     note = partial(letterbox_note, side=_side(model))
-    return ClipArchitecture(model, texts, pixels, note=note, autocast=options["dtype"] == "official")
+    autocast = options["dtype"] == "official"
+    # Autocast chooses a precision for stock modules only.
+    model = model if autocast else faster_clip(model)
+    return ClipArchitecture(model, texts, pixels, note=note, autocast=autocast)
 
 
 def load_clip_l(files: RewardFiles, options: Mapping[str, str], device: str) -> ClipArchitecture:
@@ -129,8 +134,18 @@ def load_clip_l(files: RewardFiles, options: Mapping[str, str], device: str) -> 
 def load_pickscore(files: RewardFiles, options: Mapping[str, str], device: str) -> ClipArchitecture:
     """PickScore; its official dtype is float32 everywhere. Errors as for `load_hpsv1`."""
     texts = ClipTexts.from_folder(files.companions["tokenizer"], cleaned=False)
-    model = _model(files, texts, _VIT_H, "config.json", device)
+    model = faster_clip(_model(files, texts, _VIT_H, "config.json", device))
     return ClipArchitecture(model, texts, partial(hf_clip_224, side=_side(model)), scaled=True)
+
+
+def faster_clip(model: Any) -> Any:
+    """A CLIPModel with faster kernels on a CPU, whose last image layer gives the pooled token alone.
+
+    The model itself is changed, see `faster_on_cpu`.
+    """
+    last = model.vision_model.encoder.layers[-1]
+    # Projections see one token per image or text, which no kernel makes faster.
+    return faster_on_cpu(model, first_only=(last,), keep=(model.visual_projection, model.text_projection))
 
 
 def _model(
@@ -163,7 +178,7 @@ def _read_hpsv1(file: Path, unwrap: Sequence[str]) -> Mapping[str, Tensor]:
 def _in_dtype(model: Any, options: Mapping[str, str], *, halved: bool) -> Any:
     """With `dtype=official`, weights as OpenAI's code has them on an accelerator: float16, layer norms in float32."""
     if options["dtype"] != "official" or not halved:
-        return model
+        return faster_clip(model)
     for module in model.modules():
         if isinstance(module, nn.LayerNorm):
             module.register_forward_pre_hook(lambda _, inputs: (inputs[0].float(),))

@@ -17,6 +17,7 @@ from transformers import DynamicCache
 
 from aes_audit.device import check_device
 from aes_audit.errors import InfrastructureError, ModelNotFound
+from aes_audit.rewards.cpu_kernels import faster_on_cpu
 from aes_audit.rewards.hpsv3_checkpoint import body_dtype, read_weights
 from aes_audit.rewards.hpsv3_texts import Conversation, read_conversation
 from aes_audit.rewards.protocol import TextReading
@@ -187,7 +188,7 @@ def load_hpsv3(files: RewardFiles, options: Mapping[str, str], device: str) -> H
             f"hpsv3 base folder {str(base)!r} does not fit {str(files.checkpoint)!r}: its tokenizer gives <|Reward|> "
             f"the id {conversation.reward_id}, the file has {weights.vocabulary} embeddings."
         )
-    return HpsV3(weights.body, weights.head, conversation)
+    return HpsV3(faster_on_cpu(weights.body), weights.head, conversation)
 
 
 class _PrefixComplete(Exception):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,9 +12,11 @@ from aes_audit.rewards.batch_sizes import images_per_pass
 from aes_audit.rewards.bert_texts import BertTexts
 from aes_audit.rewards.blip_checkpoint import BlipCheckpoint, read_blip
 from aes_audit.rewards.blip_encoders import BlipEncoders, ready
+from aes_audit.rewards.blip_reward import BlipPairs
+from aes_audit.rewards.cpu_kernels import faster_on_cpu
 from aes_audit.rewards.files import RewardFiles
 from aes_audit.rewards.image_recipes import openai_224
-from aes_audit.rewards.protocol import Architecture, TextReading
+from aes_audit.rewards.protocol import Architecture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -50,43 +51,15 @@ class ImageRewardModel(BlipEncoders):
         return states[:, 0]
 
 
-@dataclass(slots=True)
-class ImageReward:
+class ImageReward(BlipPairs[ImageRewardModel]):
     """The loaded reward: vision states per image, token ids per text, one pass of the text encoder per pair.
 
     Unbounded, about -2.3 to 2, higher is better.
     """
 
-    model: ImageRewardModel
-    """Encoders and head."""
-    texts: BertTexts
-    """The tokenizer."""
-    image_side: int
-    """Pixels per side that the model sees."""
-    outputs: tuple[str, ...] = ("value",)
-    """The normalised reward."""
-    image_batch: int = 16
-    """Images per pass of the vision model."""
-    pair_batch: int = 32
-    """Pairs per pass of the text encoder."""
-
-    def read_text(self, text: str) -> TextReading:
-        """Tokens before truncation at 35."""
-        return self.texts.read(text)
-
-    def image_note(self, image: Image) -> str | None:
-        """Nothing: no image is treated otherwise than by the official code."""
-        return None
-
-    @torch.inference_mode()
-    def encode_images(self, images: Sequence[Image]) -> Sequence[Tensor]:
-        """Vision states (1 + patches, width) of each image."""
-        return self.model.see([openai_224(image, self.image_side) for image in images]).unbind()
-
-    @torch.inference_mode()
-    def encode_texts(self, texts: Sequence[str]) -> Sequence[Tensor]:
-        """Token ids of each text, up to 35."""
-        return [ids.to(self.model.device) for ids in self.texts.ids(texts)]
+    def pixels(self, image: Image) -> Tensor:
+        """Centre crop after a resize, as OpenAI's CLIP."""
+        return openai_224(image, self.image_side)
 
     @torch.inference_mode()
     def combine(self, images: Sequence[Tensor], texts: Sequence[Tensor]) -> Sequence[tuple[float, ...]]:
@@ -107,4 +80,4 @@ def load_imagereward(
     rows = model.text_encoder.embeddings.word_embeddings.num_embeddings
     texts = BertTexts.from_folder(files.companions.get("tokenizer", files.folder), rows=rows)
     batch = images_per_pass(model.vision_model.config, device)
-    return ImageReward(model, texts, checkpoint.image_side, image_batch=batch)
+    return ImageReward(faster_on_cpu(model), texts, checkpoint.image_side, image_batch=batch)

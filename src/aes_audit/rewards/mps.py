@@ -20,6 +20,7 @@ from aes_audit.device import check_device
 from aes_audit.errors import InfrastructureError, UsageError
 from aes_audit.rewards.batch_sizes import images_per_pass
 from aes_audit.rewards.clip_texts import ClipTexts
+from aes_audit.rewards.cpu_kernels import faster_on_cpu
 from aes_audit.rewards.files import RewardFiles
 from aes_audit.rewards.image_recipes import hf_clip_224
 from aes_audit.rewards.mps_cross_model import CrossModel, Prepared
@@ -31,7 +32,7 @@ from aes_audit.weights.pickled_tensors import read_pickled_tensors
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["CONDITION", "Mps", "MpsText", "load_mps"]
+__all__ = ["CONDITION", "Mps", "MpsText", "faster_mps", "load_mps"]
 
 CONDITION = (
     "light, color, clarity, tone, style, ambiance, artistry, shape, face, hair, hands, limbs, structure, instance, "
@@ -152,7 +153,12 @@ def load_mps(files: RewardFiles, options: Mapping[str, str], device: str) -> Mps
     network.requires_grad_(False).train(False).to(device)
     texts = ClipTexts.from_folder(files.companions["tokenizer"], cleaned=False)
     side = network.model.config.vision_config.image_size
-    return Mps(network, texts, threshold, side, device)
+    return Mps(faster_mps(network), texts, threshold, side, device)
+
+
+def faster_mps(network: _Network) -> _Network:
+    """The same network, changed in place, with faster kernels on a CPU; see `faster_on_cpu`."""
+    return faster_on_cpu(network, keep=(network.cross_model.last_projection,))
 
 
 def _threshold(text: str) -> float:

@@ -157,6 +157,11 @@ class CrossModel(nn.Module):
             prepared = parts[number + 1][0].prepare(own(tokens))
         raise AssertionError("a cross model has at least one layer")
 
+    @property
+    def last_projection(self) -> nn.Linear:
+        """The layer whose weights are used apart from each other, since one token alone is asked of it."""
+        return self._parts()[-1][1].fused_attn_ff_proj
+
     def _parts(self) -> Sequence[tuple[_CrossAttention, _SelfAttention]]:
         rows = cast("Sequence[Sequence[nn.ModuleDict]]", self.layers)
         return [(cast(_CrossAttention, cross["fn"]), cast(_SelfAttention, own["fn"])) for cross, own in rows]
