@@ -155,6 +155,7 @@ FAULTS: dict[str, tuple[Change, tuple[str, ...]]] = {
     ),
     "a source but no edits": (profile(edit_source="a"), ("[profiles.here]", "edit_source alone edits nothing")),
     "edits without a source": (profile(edits=3), ("[profiles.here]", "edits alone edits nothing")),
+    "another recipe": (profile(recipe="papers"), ("unknown recipe in", "'papers'", "Known: default, paper")),
     "no edits": (profile(edits=0, edit_source="a"), ("edits = 0 is not a whole number of 1 or more",)),
     "pairs is text": (profile(pairs="20"), ("[profiles.here]", "pairs = '20' is not a whole number")),
     "pairs is a yes": (profile(pairs=True), ("pairs = True is not a whole number",)),

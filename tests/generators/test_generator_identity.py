@@ -75,6 +75,26 @@ def test_every_setting_and_every_weight_makes_another_generator(tiny_pipeline: P
     assert len(keys) == 1 + len(CHANGES)
 
 
+def test_what_most_models_do_not_have_is_no_part_of_their_keys(tiny_pipeline: Path) -> None:
+    plain = resolve(str(tiny_pipeline)).identity
+    # One more key here would be other keys for every image that anybody has stored.
+    assert plain.keys() == {"kind", "weights", "loras", "call", "dtype", "scheduler"}
+
+
+def test_another_transformer_a_negative_text_and_other_weight_files_make_another_generator(
+    tiny_pipeline: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_pipeline, tmp_path / "variant"))
+    said = json.loads((folder / "aes_audit.json").read_text())
+    specs = [str(folder), f"{folder}+transformer={tiny_pipeline}", f"{folder}+negative=pretty"]
+    identities = [resolve(spec).identity for spec in specs]
+    (folder / "aes_audit.json").write_text(json.dumps({**said, "call": {**said["call"], "negative_prompt": "pretty"}}))
+    identities.append(resolve(str(folder)).identity)
+    (folder / "aes_audit.json").write_text(json.dumps({**said, "variant": "fp16"}))
+    identities.append(resolve(str(folder)).identity)
+    assert len({image_key(identity, "a cat", 1) for identity in identities}) == 5
+
+
 def test_adapters_and_their_order_make_another_generator(
     tiny_pipeline: Path, tiny_lora: Path, other_lora: Path
 ) -> None:
