@@ -59,7 +59,7 @@ def test_a_model_is_compared_with_what_it_descends_from(spec: str, base: str | N
     [
         (DANCE, "flux-dev"),
         (PICKSCORE, "sd3.5m"),
-        ("flux-dev+negative=pretty", "flux-dev"),
+        ("flux-dev[true_cfg=4]+negative=pretty", "flux-dev"),
         (f"sdxl+lora=owner/name@{COMMIT}", "sdxl"),
         ("control/beautified", "control/faithful"),
     ],
@@ -74,6 +74,7 @@ def test_models_of_a_family_differ_in_their_weights_alone(spec: str, base: str) 
     [
         (f"dance-flux@{COMMIT}[recipe=paper,dtype=bfloat16]", "flux-dev[recipe=paper]", "dtype (bfloat16, float16)"),
         ("flux-dev[steps=9]", "flux-dev", "steps (9, 50)"),
+        ("flux-dev[true_cfg=4]", "flux-dev", "true_cfg_scale (4, the pipeline's default)"),
         ("flux-dev[guidance=2,size=512]", "flux-dev", "size (512x512, 1024x1024) and guidance (2, 3.5)"),
         (
             "playground-2.5",

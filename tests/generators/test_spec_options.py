@@ -19,8 +19,8 @@ def resolve(spec: str, root: Path) -> DiffusersModel:
 
 def test_options_reach_the_call_under_the_names_that_pipelines_take(tiny_pipeline: Path) -> None:
     plain = resolve(str(tiny_pipeline), tiny_pipeline).settings
-    model = resolve(f"{tiny_pipeline}[steps=7, guidance=2, size=32x16, dtype=float16]", tiny_pipeline)
-    chosen = {"num_inference_steps": 7, "guidance_scale": 2.0, "width": 32, "height": 16}
+    model = resolve(f"{tiny_pipeline}[steps=7, guidance=2, true_cfg=4, size=32x16, dtype=float16]", tiny_pipeline)
+    chosen = {"num_inference_steps": 7, "guidance_scale": 2.0, "true_cfg_scale": 4.0, "width": 32, "height": 16}
     assert dict(model.settings.call) == {**plain.call, **chosen}
     assert isinstance(model.settings.call["guidance_scale"], float)
     assert model.dtype == "float16"
@@ -58,6 +58,7 @@ def test_a_wanted_recipe_holds_for_names_that_say_none() -> None:
         ("steps=3.5", "steps=3.5 is not a whole number"),
         ("steps=٣", "steps=٣ is not a whole number"),
         ("guidance=-1", "guidance=-1 is not a number of 0 or more."),
+        ("true_cfg=x", "true_cfg=x is not a number of 0 or more."),
         ("guidance=nan", "guidance=nan is not a number of 0 or more."),
         ("guidance=1e999", "guidance=1e999 is not a number"),
         ("size=100", "size=100 is not N or WIDTHxHEIGHT in multiples of 8 pixels."),

@@ -15,6 +15,7 @@ import pytest
 from weights.hub_server import COMMIT, Hub, serving
 
 from aes_audit.errors import UsageError
+from aes_audit.generators.resolve import resolve_generator
 from aes_audit.generators.zoo import ZOO, ZOO_FILE, read_zoo
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "generators.md"
@@ -154,6 +155,17 @@ def test_the_page_of_the_generators_shows_every_name_with_the_settings_it_has() 
             assert cell == f"{chosen.dtype}, {chosen.steps}, {chosen.guidance:g}, {chosen.size[0]}"
     gated = {name for name in PAPER if ZOO[name].gated}
     assert gated == {name for name, cells in shown.items() if "gated" in cells[2]}
+
+
+@pytest.mark.parametrize("name", [name for name in ZOO if name.startswith("control/")])
+def test_every_control_is_the_faithful_one_with_adapters_in_their_order(name: str) -> None:
+    tuned = {"control/faithful": [], "control/mitigated": ["beautified", "mitigated"]}
+    model = resolve_generator(name, root=Path("/nowhere"), device="cpu")
+    assert [str(lora.source.folder).rpartition("/")[2] for lora in model.loras] == tuned.get(
+        name, [name.removeprefix("control/")]
+    )
+    assert model.weights == resolve_generator("control/faithful", root=Path("/nowhere"), device="cpu").weights
+    assert (model.settings.call["num_inference_steps"], model.dtype) == (12, "float32")
 
 
 SMALL = """

@@ -83,7 +83,9 @@ def _table_warning(models: Sequence[ResolvedGenerator]) -> str | None:
 def _settings(model: DiffusersModel) -> Mapping[str, str]:
     call = dict(model.settings.call)
     if model.settings.negative is not None:
-        del call["negative_prompt"]
+        # The scale without which the text would do nothing belongs to it.
+        for name in ("negative_prompt", "true_cfg_scale"):
+            call.pop(name, None)
     size = {"size": f"{call.pop('width')}x{call.pop('height')}"} if {"width", "height"} <= call.keys() else {}
     named = {_SHOWN.get(name, name): _plain(value) for name, value in call.items()}
     scheduler = {"scheduler": model.scheduler} if model.scheduler else {}

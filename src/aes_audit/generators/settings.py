@@ -23,7 +23,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 RECIPES = ("default", "paper")
 """Settings of the zoo: the model card's, equal within a family; what the paper ran."""
 
-OPTIONS = ("recipe", "steps", "guidance", "size", "dtype")
+OPTIONS = ("recipe", "steps", "guidance", "true_cfg", "size", "dtype")
 """What may stand in brackets behind a diffusers model."""
 
 _OWN = frozenset({"prompt", "generator", "latents", "num_images_per_prompt", "output_type", "return_dict"})
@@ -39,6 +39,8 @@ class Recipe:
     """Denoising steps."""
     guidance: float | None = None
     """Guidance scale, distilled or classifier-free as the pipeline has it."""
+    true_cfg: float | None = None
+    """Classifier-free scale where `guidance` is distilled, as with Flux; a negative text needs it above 1."""
     size: tuple[int, int] | None = None
     """Width and height in pixels."""
     variant: str | None = None
@@ -51,6 +53,7 @@ class Recipe:
         named = {
             "num_inference_steps": self.steps,
             "guidance_scale": self.guidance,
+            "true_cfg_scale": self.true_cfg,
             "height": height,
             "width": width,
         }
@@ -124,13 +127,14 @@ def read_options(model: str, options: Mapping[str, str]) -> Recipe:
     for name in options:
         if name not in OPTIONS:
             raise UnknownName(f"option of {model!r}", name, OPTIONS)
-    steps, guidance, size, dtype = (options.get(name) for name in OPTIONS[1:])
+    steps, guidance, true_cfg, size, dtype = (options.get(name) for name in OPTIONS[1:])
     if dtype is not None and dtype not in DTYPES:
         raise UnknownName(f"dtype of {model!r}", dtype, DTYPES)
     return Recipe(
         dtype=dtype,
         steps=None if steps is None else _steps(model, steps),
-        guidance=None if guidance is None else _guidance(model, guidance),
+        guidance=None if guidance is None else _scale(model, "guidance", guidance),
+        true_cfg=None if true_cfg is None else _scale(model, "true_cfg", true_cfg),
         size=None if size is None else _size(model, size),
     )
 
@@ -141,13 +145,13 @@ def _steps(model: str, text: str) -> int:
     return int(text)
 
 
-def _guidance(model: str, text: str) -> float:
+def _scale(model: str, option: str, text: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value >= 0):
-        raise UsageError(f"model {model!r}: guidance={text} is not a number of 0 or more.")
+        raise UsageError(f"model {model!r}: {option}={text} is not a number of 0 or more.")
     return value
 
 
