@@ -100,7 +100,7 @@ def test_killed_twenty_times_a_run_draws_nothing_again_but_what_was_in_flight_an
     whole = expected.collect(tmp_path / "undisturbed")
     seconds = time.monotonic() - started
     killed, store = TalliedAudit(audit, tmp_path / "killed.txt"), tmp_path / "store"
-    moments, ends = random.Random(1), []
+    moments, ends = random.Random(1), list[int | None]()
     killed.tally.touch()
     while ends.count(-signal.SIGKILL) < 20:
         worker = processes.Process(target=killed.collect_to, args=(store, tmp_path / "killed.parquet"))

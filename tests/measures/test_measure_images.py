@@ -80,7 +80,7 @@ def test_where_no_kind_is_told_an_image_with_errors_alone_has_failed() -> None:
 
 def test_one_score_or_a_known_digest_proves_that_the_image_was_there() -> None:
     lost = {"model": "m", "set": "pairs", "item": "1", "value": None, "error": "no finite score"}
-    rows = [
+    rows: list[Mapping[str, Any]] = [
         {**lost, "image": "original", "prompt": "wide", "scorer": "q"},
         {**lost, "image": "original", "prompt": None, "scorer": "judge/clarity", "value": 1.0, "error": None},
         {**lost, "image": "wide", "prompt": "wide", "scorer": "q", "image_sha256": "ab"},

@@ -51,11 +51,11 @@ def collect_pairs(
     drawn: dict[str, str] = {}
     with progress.bar(f"{generator.name}: pairs", done=0, total=len(prompts.pairs), unit="pair") as tick:
         for count, pairs in enumerate(fixed_batches(prompts.pairs, bench.pairs_per_round), 1):
-            rows += (found := _collected(bench, replace(prompts, pairs=tuple(pairs)), store, Progress()))
+            rows += (found := list(_collected(bench, replace(prompts, pairs=tuple(pairs)), store, Progress())))
             if repeats_earlier(found, drawn):
                 # A picture of an earlier round came again: then neither of the two answers its prompt.
                 so_far = prompts.pairs[: count * bench.pairs_per_round]
-                rows = _collected(bench, replace(prompts, pairs=so_far), store, Progress())
+                rows = list(_collected(bench, replace(prompts, pairs=so_far), store, Progress()))
             tick(len(pairs))
             if stop(_successes(rows, instruments)):
                 break
@@ -92,15 +92,15 @@ def _successes(rows: Sequence[Mapping[str, Any]], instruments: Instruments) -> M
     return found
 
 
-def _collected(bench: _Bench, prompts: PromptSet, store: Store, progress: Progress) -> list[Mapping[str, Any]]:
+def _collected(bench: _Bench, prompts: PromptSet, store: Store, progress: Progress) -> Iterator[Mapping[str, Any]]:
     jobs = image_jobs(prompts)
     by_id = {pair.id: pair for pair in prompts.pairs}
 
-    def attempt(relied_on: list[ImageRecord]) -> list[Mapping[str, Any]]:
+    def attempt(relied_on: list[ImageRecord]) -> Iterator[Mapping[str, Any]]:
         relied_on += generate_images(bench.generator, jobs, store, progress, bench.load)
         images = [(by_id[job.item], record) for job, record in zip(jobs, told_apart(jobs, relied_on), strict=True)]
         measured = measure(bench.scorers, images, store, progress)
-        return list(_rows(bench.generator.name, prompts, jobs, measured, bench.instruments))
+        return _rows(bench.generator.name, prompts, jobs, measured, bench.instruments)
 
     return until_intact(bench.generator.name, store, attempt)
 

@@ -57,7 +57,7 @@ class Evidence:
 
         Raises InvalidEvidence, naming `source`, on the first row that breaks the contract.
         """
-        return cls(validated(_frame_of(list(rows)), source))
+        return cls(validated(_frame_of(rows), source))
 
     @classmethod
     def concat(cls, parts: Iterable[Evidence]) -> Evidence:
@@ -185,10 +185,15 @@ class Evidence:
         return {place: tuple(labels) for place, labels in found.items()}
 
 
-def _frame_of(rows: list[Row | Mapping[str, Any]]) -> pd.DataFrame:
-    extras = dict.fromkeys(name for row in rows if not isinstance(row, Row) for name in row if name not in COLUMNS)
-    absent = (None,) * len(extras)
-    names = (*COLUMNS, *extras)
-    cells = [(*row, *absent) if isinstance(row, Row) else tuple(map(row.get, names)) for row in rows]
-    columns = dict(zip(names, zip(*cells, strict=True), strict=False))
-    return pd.DataFrame({name: pd.Series(columns.get(name, ()), dtype=_OBJECT.get(name)) for name in names})
+def _frame_of(rows: Iterable[Row | Mapping[str, Any]]) -> pd.DataFrame:
+    # Column by column while the rows come, so that a collector of any number of rows never holds them as rows.
+    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+    count = 0
+    for row in rows:
+        cells = row._asdict() if isinstance(row, Row) else row
+        for name in [name for name in cells if name not in columns]:
+            columns[name] = [None] * count
+        for name, column in columns.items():
+            column.append(cells.get(name))
+        count += 1
+    return pd.DataFrame({name: pd.Series(cells, dtype=_OBJECT.get(name)) for name, cells in columns.items()})

@@ -64,7 +64,7 @@ def lost_shares(request: Request) -> Floats:
     model = request.sole_model()
     seen = _seen(request, model)
     lost = [[_fault_of(seen, (item, image)) is not None for image in IMAGES] for item in request.planned(model)]
-    return np.array(lost, dtype=np.float64).reshape(-1, len(IMAGES)).mean(axis=1)
+    return np.asarray(np.array(lost, dtype=np.float64).reshape(-1, len(IMAGES)).mean(axis=1))
 
 
 class _Image(NamedTuple):
