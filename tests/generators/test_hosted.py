@@ -140,9 +140,8 @@ class TestPictures:
 class TestMissing:
     """Answers without a picture are missing, with the reason and never with a stand-in."""
 
+    @pytest.mark.parametrize("api", ["gemini", "chat"])
     def test_text_instead_of_an_image_is_asked_about_again_and_then_missing(self, api: str) -> None:
-        if api == "images":
-            pytest.skip("the images API does not talk")
         (answer,), host = drawn(api, ANSWERS[api](None, text="I would rather\nwrite " + "about it " * 100))
         assert isinstance(answer, MissingImage)
         assert answer.kind == "text_only"

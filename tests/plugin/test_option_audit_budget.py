@@ -99,6 +99,7 @@ def test_a_host_that_fails_is_an_error_and_not_a_spent_budget(live: LiveProject,
     assert _places_with_the_secret(live.root, result) == []
 
 
+@pytest.mark.heavy
 def test_a_key_is_in_nothing_that_a_run_leaves_behind(live: LiveProject, host: Host) -> None:
     def echo(prompt: str) -> Sent:
         sent = images_answer(picture(prompt, side=32), model=SECRET, system_fingerprint=f"fp {SECRET}")

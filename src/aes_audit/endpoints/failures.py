@@ -60,7 +60,7 @@ def status_failure(status: int, headers: Mapping[str, str], body: str) -> CallFa
     said = dig(payload, "error", "message") or dig(payload, "error") or dig(payload, "message") or body
     words = (dig(payload, "error", name) for name in ("code", "type", "status"))
     code = next((word for word in words if isinstance(word, str)), "")
-    reason = f"HTTP {status}{f' {code}' if code else ''}: {shortened(said)}"
+    reason = f"HTTP {status}{f' {shortened(code)}' if code else ''}: {shortened(said)}"
     passing = (status in _PASSING or status >= 500) and code not in _HOPELESS
     return CallFailed(reason, passing=passing, status=status, code=code, wait=_wait(headers, payload))
 
