@@ -5,23 +5,20 @@ from __future__ import annotations
 import math
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic
 
 import torch
 
-from aes_audit.errors import InfrastructureError
+from aes_audit.rewards.memory_batch import MemoryBatch
 from aes_audit.rewards.protocol import Answer, Architecture, ImageState, TextReading, TextState
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = ["PairScorer", "full_precision"]
-
-Item = TypeVar("Item")
-State = TypeVar("State")
 
 _ORIENTATION = 0x0112
 _TEXT_BATCH = 64
@@ -39,9 +36,9 @@ class PairScorer(Generic[ImageState, TextState]):
     def __init__(self, architecture: Architecture[ImageState, TextState]) -> None:
         """Drive `architecture`."""
         self.architecture = architecture
-        self._image_batch = _Batch("images", architecture.image_batch)
-        self._text_batch = _Batch("texts", min(_TEXT_BATCH, architecture.pair_batch))
-        self._pair_batch = _Batch("pairs", architecture.pair_batch)
+        self._image_batch = MemoryBatch("images", architecture.image_batch)
+        self._text_batch = MemoryBatch("texts", min(_TEXT_BATCH, architecture.pair_batch))
+        self._pair_batch = MemoryBatch("pairs", architecture.pair_batch)
         self._texts: OrderedDict[str, TextState] = OrderedDict()
         self._warned = False
 
@@ -135,40 +132,6 @@ class PairScorer(Generic[ImageState, TextState]):
             )
 
 
-class _Batch:
-    """How many items go into one forward pass; halved for good when that many do not fit into memory."""
-
-    def __init__(self, what: str, size: int) -> None:
-        self.what = what
-        self.size = max(1, size)
-
-    def run(self, items: Sequence[Item], call: Callable[[list[Item]], Sequence[State]]) -> list[State]:
-        """`call` on all items, a batch at a time, in order; what is done already is never done again."""
-        done: list[State] = []
-        while len(done) < len(items):
-            batch = list(items[len(done) : len(done) + self.size])
-            found = self._attempt(batch, call)
-            if found is not None:
-                done += found
-            elif len(batch) == 1:
-                raise InfrastructureError(
-                    f"the reward ran out of memory with {self.what} one at a time: free memory, or use another device."
-                )
-            else:
-                self.size = len(batch) // 2
-                _release_memory()
-        return done
-
-    def _attempt(self, batch: list[Item], call: Callable[[list[Item]], Sequence[State]]) -> Sequence[State] | None:
-        # Retrying happens after this returns, so that the error no longer holds the tensors of the failed pass.
-        try:
-            return call(batch)
-        except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
-                raise
-            return None
-
-
 @contextmanager
 def full_precision() -> Iterator[None]:
     """Float32 means float32: TF32, which cuDNN uses unasked, is off within the block."""
@@ -191,20 +154,6 @@ def _tf32_switches() -> list[tuple[Any, str, Any]]:
     if convolutions is not None and hasattr(convolutions, "fp32_precision"):
         return [(products, "fp32_precision", "ieee"), (convolutions, "fp32_precision", "ieee")]
     return [(products, "allow_tf32", False), (torch.backends.cudnn, "allow_tf32", False)]
-
-
-def _out_of_memory(error: Exception) -> bool:
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    text = str(error).lower()
-    return any(sign in text for sign in ("out of memory", "not enough memory", "can't allocate memory"))
-
-
-def _release_memory() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    elif torch.backends.mps.is_available():
-        torch.mps.empty_cache()
 
 
 def _fault(image: Image) -> str | None:
