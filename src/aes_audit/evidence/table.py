@@ -188,12 +188,10 @@ class Evidence:
 def _frame_of(rows: Iterable[Row | Mapping[str, Any]]) -> pd.DataFrame:
     # Column by column while the rows come, so that a collector of any number of rows never holds them as rows.
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
-    count = 0
-    for row in rows:
+    for count, row in enumerate(rows):
         cells = row._asdict() if isinstance(row, Row) else row
         for name in [name for name in cells if name not in columns]:
             columns[name] = [None] * count
         for name, column in columns.items():
             column.append(cells.get(name))
-        count += 1
     return pd.DataFrame({name: pd.Series(cells, dtype=_OBJECT.get(name)) for name, cells in columns.items()})
