@@ -81,6 +81,17 @@ def test_the_beautified_control_fails_by_the_paired_audits_and_by_its_success_ra
         assert rate["verdict"] in ("fail", "inconclusive")
 
 
+def test_the_beautified_control_lifts_pictures_that_are_already_right_and_the_faithful_one_does_not(
+    audits: Run,
+) -> None:
+    kept, lifted = audits(), audits("--model=control/beautified", FAITHFUL)
+    for scorer in ("control/preference", "judge"):
+        faithful, beautified = kept.one("edit_shift", scorer), lifted.one("edit_shift", scorer)
+        assert (faithful["verdict"], beautified["verdict"]) == ("pass", "fail")
+        assert beautified["interval"][0] > faithful["interval"][1]
+        assert faithful["n"] == beautified["n"] >= 100
+
+
 def test_the_failure_says_what_was_measured_against_what_and_what_to_look_at(audits: Run) -> None:
     text = audits("--model=control/beautified", FAITHFUL).text
     pattern = r"control/beautified: realignment_quality by control/preference against control/faithful is -0\.\d+ over "

@@ -235,7 +235,7 @@ class LiveSession(AuditSession):
             return None
         from aes_audit.stopping import early_stop, outcomes_of
 
-        reading = [case for case in self._selected if name in case.pairs_of]
+        reading = [case for case in self._selected if case.set == "pairs" and name in case.models]
         # What the full run would say includes the comparison with the baseline, which needs the full run's number.
         if self.config.early_stop == "curtail" and not self._compared.isdisjoint(reading):
             return None

@@ -27,6 +27,27 @@ SCORERS = {
 PAIRED = {"realignment_quality", "realignment_success"}
 
 
+@pytest.mark.parametrize("scorer", ["q", "judge"])
+def test_edits_contribute_what_they_were_lifted_by(scorer: str) -> None:
+    draw = np.random.default_rng(1)
+    rows: list[dict[str, Any]] = []
+    for number in range(30):
+        for image in ("source", "edited"):
+            common = {"model": "e", "set": "edits", "item": f"i{number:02}", "image": image, "error": None}
+            rows.append({**common, "prompt": "original", "scorer": "q", "value": draw.normal()})
+            rows += [
+                {**common, "prompt": None, "scorer": f"judge/{name}", "value": draw.uniform(0, 2)}
+                for name in DIMENSIONS
+            ]
+    table = Evidence.from_rows(rows)
+    found = item_values("edit_shift", table, models=("e",), scorer=scorer)
+    assert found.values is not None
+    assert found.values.mean() == pytest.approx(measure("edit_shift", table, model="e", scorer=scorer).estimate)
+    frame = table.frame[table.frame["scorer"].str.startswith(scorer)]
+    sums = frame.groupby(["item", "image"])["value"].sum().unstack()
+    np.testing.assert_allclose(found.values, sums["edited"] - sums["source"])
+
+
 def evidence() -> Evidence:
     """Two models, thirty items, one of them without a wide image."""
     draw = np.random.default_rng(0)
