@@ -106,6 +106,7 @@ def test_a_wrong_option_is_one_line(
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert code == 2
     assert said in line
+    assert not (tmp_path / "lora").exists()
 
 
 def test_a_model_of_another_kind_is_refused_by_name(

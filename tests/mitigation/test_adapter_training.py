@@ -25,6 +25,7 @@ from aes_audit.mitigation.recipe import Recipe, Running
 from aes_audit.mitigation.training import Outcome, train
 from aes_audit.mitigation.workplace import ADAPTER, PROVENANCE, State, Workplace
 
+DEFAULT = Running()
 QUICK = Recipe(steps=6, batch_size=3, learning_rate=2e-2, rank=2)
 
 
@@ -40,14 +41,19 @@ class _After:
 
 
 def run(
-    model: Path | str, data: Path, output: Path, recipe: Recipe = QUICK, steps: float = np.inf, every: int = 50
+    model: Path | str,
+    data: Path,
+    output: Path,
+    recipe: Recipe = QUICK,
+    steps: float = np.inf,
+    running: Running = DEFAULT,
 ) -> Outcome:
     """One run of the training that the command makes."""
     pairs, base = read_pair_folder(data), resolve_base(str(model), root=Path.cwd(), device="cpu")
     place, subject = Workplace(output), subject_of(base, pairs, recipe)
     place.begin(subject, resume=True)
     stop = _After(steps)
-    return train(base, pairs, recipe, Running(every), place, subject, progress=Progress(), stop=stop)
+    return train(base, pairs, recipe, running, place, subject, progress=Progress(), stop=stop)
 
 
 def same(one: Path, other: Path) -> bool:
@@ -86,6 +92,22 @@ def test_a_stopped_training_goes_on_to_the_weights_of_an_undisturbed_one(
     assert run(tiny_model, pairs, tmp_path / "parts").losses == whole.losses
     assert same(tmp_path / "whole", tmp_path / "parts")
     assert (tmp_path / "whole" / PROVENANCE).read_bytes() == (tmp_path / "parts" / PROVENANCE).read_bytes()
+
+
+def test_gradient_checkpointing_changes_memory_and_nothing_else(tiny_model: Path, pairs: Path, tmp_path: Path) -> None:
+    recipe = Recipe(steps=2, batch_size=2, rank=2)
+    plain = run(tiny_model, pairs, tmp_path / "plain", recipe)
+    saving = run(tiny_model, pairs, tmp_path / "saving", recipe, running=Running(gradient_checkpointing=True))
+    assert saving.losses == pytest.approx(plain.losses, rel=1e-5)
+
+
+def test_a_model_in_half_precision_trains_an_adapter_in_full(tiny_model: Path, pairs: Path, tmp_path: Path) -> None:
+    """A step of 1e-6 is far below what bfloat16 can add to a weight of the adapter."""
+    recipe = Recipe(steps=2, batch_size=2, rank=2, learning_rate=1e-6, dtype="bfloat16", saved_dtype="float32")
+    run(tiny_model, pairs, tmp_path / "lora", recipe)
+    outer = [tensor for name, tensor in load_file(tmp_path / "lora" / ADAPTER).items() if "lora_B" in name]
+    assert {tensor.dtype for tensor in outer} == {torch.float32}
+    assert 0 < max(float(tensor.abs().max()) for tensor in outer) < 1e-5
 
 
 def test_another_seed_trains_another_adapter(tiny_pipeline: Path, pairs: Path, tmp_path: Path) -> None:

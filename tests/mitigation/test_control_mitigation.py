@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from aes_audit.generators.resolve import LORA_MARKER, resolve_generator
 from aes_audit.prompts.pairs import read_prompt_set
 from aes_audit.resources import control_folder
 
+ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = control_folder("mitigated")
 ADAPTER = "pytorch_lora_weights.safetensors"
 
@@ -46,6 +49,19 @@ def test_the_shipped_adapter_is_half_precision_and_belongs_to_the_shipped_beauti
     assert base["model"] == "control/beautified"
     assert base["weights"] == model.weights.identity
     assert base["loras"] == [lora.identity for lora in model.loras]
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(("model", "code"), [("control/mitigated", 0), ("control/beautified", 1)])
+def test_the_mitigated_control_passes_where_the_beautified_one_fails(
+    model: str, code: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    store = tmp_path_factory.getbasetemp() / "mitigation-store"
+    options = [f"--model={model}", "--base-model=control/faithful", f"--audit-store={store}", "-p", "no:cacheprovider"]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "audits/", *options], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == code, run.stdout
 
 
 @pytest.mark.heavy

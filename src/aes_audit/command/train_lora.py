@@ -74,7 +74,12 @@ def train_lora(arguments: Sequence[str]) -> int:
     interrupts = _Interrupts()
     with interrupts.heard() as stop:
         progress = Progress(sys.stderr.isatty)
-        outcome = train(model, data, recipe, running, workplace, subject, progress=progress, stop=stop)
+        try:
+            outcome = train(model, data, recipe, running, workplace, subject, progress=progress, stop=stop)
+        except UsageError:
+            # The corrected command shall find the folder as this one did.
+            workplace.give_up()
+            raise
     if not outcome.finished:
         again = shlex.join(["aes-audit", "train-lora", *(part for part in arguments if part != "--resume"), "--resume"])
         raise KeyboardInterrupt(f"interrupted after step {outcome.steps} of {recipe.steps}, which is kept: `{again}`")

@@ -88,6 +88,13 @@ class Workplace:
         with suppress(OSError):
             shutil.rmtree(self.work)
 
+    def give_up(self) -> None:
+        """Leave no trace of a training that could not begin; one that has a checkpoint stays."""
+        if not self.checkpoint.is_file():
+            self.clear()
+            with suppress(OSError):
+                self.folder.rmdir()
+
     def _foreign(self) -> Iterator[Path]:
         return (path for path in self.folder.iterdir() if path != self.work)
 
