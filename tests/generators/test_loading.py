@@ -12,6 +12,7 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from accelerate import init_empty_weights  # type: ignore[import-untyped]
 from generators.tiny_pipelines import PIPELINES, flux_transformer, save_flux, save_sd3
 from numpy.typing import NDArray
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -22,6 +23,7 @@ from aes_audit.errors import InfrastructureError, ModelNotFound, UnsafeWeights
 from aes_audit.generators.pipeline import DiffusersGenerator
 from aes_audit.generators.protocol import ImageRequest
 from aes_audit.generators.resolve import resolve_generator
+from aes_audit.generators.transformer_override import load_transformer
 
 REQUEST = ImageRequest("a cat", 1)
 PEFT = "adapter_model.safetensors"
@@ -193,6 +195,25 @@ class TestTransformer:
         assert weights.keys() == expected.keys()
         assert all(torch.equal(tensor, expected[name]) for name, tensor in weights.items())
 
+    @pytest.mark.heavy
+    def test_a_flux_file_in_the_original_layout_is_taken_apart_weight_by_weight(
+        self, flux: Path, tmp_path: Path
+    ) -> None:
+        """One block of either kind in the published width, which the original packing presupposes."""
+        wide = {"num_attention_heads": 24, "attention_head_dim": 128, "axes_dims_rope": (16, 56, 56)}
+        config = {**diffusers.FluxTransformer2DModel.load_config(flux / "transformer"), **wide}
+        with init_empty_weights():
+            model = diffusers.FluxTransformer2DModel.from_config(config)
+        base = Path(shutil.copytree(flux, tmp_path / "base"))
+        (base / "transformer" / "config.json").write_text(json.dumps(dict(model.config)))
+        torch.manual_seed(0)
+        expected = {name: torch.rand(tensor.shape, dtype=torch.bfloat16) for name, tensor in model.state_dict().items()}
+        file = tmp_path / "original.safetensors"
+        save_file(original_flux(expected), file)
+        weights = load_transformer(tmp_path, base, torch.bfloat16, file=file.name).state_dict()
+        assert weights.keys() == expected.keys()
+        assert all(torch.equal(tensor, expected[name]) for name, tensor in weights.items())
+
     @pytest.mark.parametrize("layout", ["diffusers", "original"])
     @pytest.mark.parametrize("change", ["missing", "unexpected", "other size"])
     def test_a_file_that_does_not_fit_is_refused_by_the_name_of_a_weight(
@@ -332,4 +353,54 @@ def original_sd3(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
                     found[f"joint_blocks.{number}.{block}_block.attn.qkv.{part}"] = torch.cat(packed)
         else:
             found[f"{embedders.get(stem, stem)}.{part}" if name not in embedders else embedders[name]] = value
+    return found
+
+
+def original_flux(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights of a diffusers Flux transformer under the names and in the packing of the original release."""
+    named = {
+        "x_embedder": "img_in",
+        "context_embedder": "txt_in",
+        "time_text_embed.timestep_embedder.linear_1": "time_in.in_layer",
+        "time_text_embed.timestep_embedder.linear_2": "time_in.out_layer",
+        "time_text_embed.text_embedder.linear_1": "vector_in.in_layer",
+        "time_text_embed.text_embedder.linear_2": "vector_in.out_layer",
+        "time_text_embed.guidance_embedder.linear_1": "guidance_in.in_layer",
+        "time_text_embed.guidance_embedder.linear_2": "guidance_in.out_layer",
+        "transformer_blocks.0.norm1.linear": "double_blocks.0.img_mod.lin",
+        "transformer_blocks.0.norm1_context.linear": "double_blocks.0.txt_mod.lin",
+        "transformer_blocks.0.attn.to_out.0": "double_blocks.0.img_attn.proj",
+        "transformer_blocks.0.attn.to_add_out": "double_blocks.0.txt_attn.proj",
+        "transformer_blocks.0.attn.norm_q": "double_blocks.0.img_attn.norm.query_norm",
+        "transformer_blocks.0.attn.norm_k": "double_blocks.0.img_attn.norm.key_norm",
+        "transformer_blocks.0.attn.norm_added_q": "double_blocks.0.txt_attn.norm.query_norm",
+        "transformer_blocks.0.attn.norm_added_k": "double_blocks.0.txt_attn.norm.key_norm",
+        "transformer_blocks.0.ff.net.0.proj": "double_blocks.0.img_mlp.0",
+        "transformer_blocks.0.ff.net.2": "double_blocks.0.img_mlp.2",
+        "transformer_blocks.0.ff_context.net.0.proj": "double_blocks.0.txt_mlp.0",
+        "transformer_blocks.0.ff_context.net.2": "double_blocks.0.txt_mlp.2",
+        "single_transformer_blocks.0.norm.linear": "single_blocks.0.modulation.lin",
+        "single_transformer_blocks.0.attn.norm_q": "single_blocks.0.norm.query_norm",
+        "single_transformer_blocks.0.attn.norm_k": "single_blocks.0.norm.key_norm",
+        "single_transformer_blocks.0.proj_out": "single_blocks.0.linear2",
+        "proj_out": "final_layer.linear",
+        "norm_out.linear": "final_layer.adaLN_modulation.1",
+    }
+    packed = {
+        "double_blocks.0.img_attn.qkv": [f"transformer_blocks.0.attn.to_{key}" for key in "qkv"],
+        "double_blocks.0.txt_attn.qkv": [f"transformer_blocks.0.attn.add_{key}_proj" for key in "qkv"],
+        "single_blocks.0.linear1": [
+            *(f"single_transformer_blocks.0.attn.to_{key}" for key in "qkv"),
+            "single_transformer_blocks.0.proj_mlp",
+        ],
+    }
+    found: dict[str, torch.Tensor] = {}
+    for name, tensor in tensors.items():
+        stem, _, part = name.rpartition(".")
+        if stem in named:
+            swapped = torch.cat(tensor.chunk(2)[::-1]) if stem == "norm_out.linear" else tensor
+            found[f"{named[stem]}.{'scale' if named[stem].endswith('_norm') else part}"] = swapped
+    for name, stems in packed.items():
+        for part in ("weight", "bias"):
+            found[f"{name}.{part}"] = torch.cat([tensors[f"{stem}.{part}"] for stem in stems])
     return found
