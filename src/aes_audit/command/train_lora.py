@@ -17,6 +17,7 @@ from types import FrameType
 from typing import NoReturn
 
 from aes_audit.device import pick_device
+from aes_audit.errors import UsageError
 from aes_audit.evidence.progress import Progress
 from aes_audit.mitigation.recipe import ATTENTION, TEXT, TIMESTEPS, Recipe, Running
 
