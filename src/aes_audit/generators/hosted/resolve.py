@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 
 from aes_audit.endpoints.address import GEMINI, OPENAI, Address, read_address
-from aes_audit.endpoints.caller import Limits
+from aes_audit.endpoints.options import read_choice, read_limits, read_number
 from aes_audit.errors import UnknownName, UsageError
 from aes_audit.generators.hosted.model import HostedModel
 from aes_audit.generators.hosted.prices import list_price
@@ -48,9 +47,9 @@ def resolve_hosted(base: str, *, name: str, options: Mapping[str, str]) -> Hoste
         address=address,
         size=size,
         quality=quality,
-        seeded=_choice("seed", options.get("seed", "none"), ("none", "sent")) == "sent",
+        seeded=read_choice("seed", options.get("seed", "none"), ("none", "sent")) == "sent",
         price=_price(options.get("price"), address, model, size, quality),
-        limits=_limits(options),
+        limits=read_limits(options),
     )
 
 
@@ -59,7 +58,7 @@ def _api(service: str, wanted: str | None) -> str:
         if wanted is not None:
             raise UsageError(f"option api={wanted}: gemini models are asked in one way; drop it.")
         return "gemini"
-    return _choice("api", wanted or "images", ("images", "chat"))
+    return read_choice("api", wanted or "images", ("images", "chat"))
 
 
 def _size(api: str, wanted: str | None) -> str | None:
@@ -67,7 +66,7 @@ def _size(api: str, wanted: str | None) -> str | None:
         return None
     if api != "images":
         size = _SIZES.get(wanted, wanted)
-        return _choice("size", size, tuple(dict.fromkeys(_SIZES.values())))
+        return read_choice("size", size, tuple(dict.fromkeys(_SIZES.values())))
     found = re.fullmatch(r"([1-9]\d{1,4})(?:x([1-9]\d{1,4}))?", wanted)
     if not found and wanted != "auto":
         raise UsageError(f"option size={wanted}: give the pixels as N or WxH, for instance 1024x1024, or auto.")
@@ -77,37 +76,4 @@ def _size(api: str, wanted: str | None) -> str | None:
 def _price(wanted: str | None, address: Address, model: str, size: str | None, quality: str | None) -> float | None:
     if wanted is None:
         return list_price(address, model, size, quality)
-    return _number("price", wanted, "US dollars per image, 0 where it is free", least=0.0)
-
-
-def _limits(options: Mapping[str, str]) -> Limits:
-    usual = Limits()
-    rpm = options.get("rpm")
-    return Limits(
-        timeout=_number("timeout", options.get("timeout", f"{usual.timeout:g}"), "seconds, 0.1 or more", least=0.1),
-        per_minute=None if rpm is None else _number("rpm", rpm, "calls per minute, 0.1 or more", least=0.1),
-        concurrency=_whole("concurrency", options.get("concurrency", str(usual.concurrency)), most=64),
-        attempts=_whole("attempts", options.get("attempts", str(usual.attempts)), most=20),
-    )
-
-
-def _number(option: str, text: str, what: str, *, least: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not least <= value < 1e6:
-        raise UsageError(f"option {option}={text}: give {what}.")
-    return value
-
-
-def _whole(option: str, text: str, *, most: int) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= most):
-        raise UsageError(f"option {option}={text}: give a whole number from 1 to {most}.")
-    return int(text)
-
-
-def _choice(option: str, text: str, allowed: tuple[str, ...]) -> str:
-    if text not in allowed:
-        raise UsageError(f"option {option}={text}: choose {', '.join(allowed)}.")
-    return text
+    return read_number("price", wanted, "US dollars per image, 0 where it is free", least=0.0)
