@@ -21,7 +21,7 @@ from typing import Any
 from aes_audit.errors import UnknownName, UsageError
 from aes_audit.prompts.dimensions import DIMENSIONS
 
-__all__ = ["GUIDELINE_KEYS", "Guideline", "Level", "question", "rating_class"]
+__all__ = ["GUIDELINE_KEYS", "Guideline", "Level", "note_guideline", "question", "rating_class", "trained_guideline"]
 
 GUIDELINE_KEYS: tuple[str, ...] = (
     *DIMENSIONS,
@@ -36,6 +36,7 @@ GUIDELINE_KEYS: tuple[str, ...] = (
 """All 18 dimensions of the guideline: the 11 that prompts may select, then the others."""
 
 _SHIPPED = Path(__file__).with_name("guideline.toml")
+_NOTE = "guideline.json"
 _COLUMNS = ("Dimension", "Score", "Option", "Description")
 _KEY = re.compile(r"\((.*?)\)")
 
@@ -110,6 +111,19 @@ def question(dimension: str, guideline: Guideline) -> str:
     return (
         f"Please rate this image for its {dimension} quality. Use this guideline {meaning}. Response a single number."
     )
+
+
+def note_guideline(folder: Path, guideline: Guideline) -> None:
+    """Write beside weights or an adapter which guideline they were trained on, for `trained_guideline`."""
+    (folder / _NOTE).write_text(json.dumps(guideline.identity) + "\n", encoding="utf-8")
+
+
+def trained_guideline(folder: Path) -> str | None:
+    """The digest of the guideline that the weights in `folder` were trained on; None where nobody wrote it down."""
+    try:
+        return str(json.loads((folder / _NOTE).read_text(encoding="utf-8"))["sha256"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _toml_tables(text: str) -> Iterator[tuple[str, tuple[Level, ...]]]:
