@@ -6,6 +6,7 @@ made-up tokens in the numbers of the real ones, about 4.7 characters each.
 
 from __future__ import annotations
 
+import copy
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -23,11 +24,12 @@ from aes_audit.rewards.batch_sizes import images_per_pass
 from aes_audit.rewards.bert_texts import BertTexts
 from aes_audit.rewards.blip_checkpoint import BlipCheckpoint
 from aes_audit.rewards.blip_itm import BlipItmModel, BlipMatching
-from aes_audit.rewards.clip_family import ClipArchitecture
+from aes_audit.rewards.clip_family import ClipArchitecture, faster_clip
 from aes_audit.rewards.clip_texts import ClipTexts
+from aes_audit.rewards.cpu_kernels import faster_on_cpu
 from aes_audit.rewards.hpsv3 import HpsV3
 from aes_audit.rewards.imagereward import ImageReward, ImageRewardModel
-from aes_audit.rewards.mps import Mps, _Network
+from aes_audit.rewards.mps import Mps, _Network, faster_mps
 from aes_audit.rewards.mps_cross_model import CrossModel
 
 if TYPE_CHECKING:
@@ -69,6 +71,10 @@ _QWEN = {
 }
 
 
+Plain = Callable[["Image", str], Any]
+"""Scores one pair: image and text prepared and run by themselves, at batch 1."""
+
+
 @dataclass(frozen=True, slots=True)
 class Timed:
     """A reward to be timed."""
@@ -77,8 +83,10 @@ class Timed:
     """An `Architecture`."""
     towers: tuple[nn.Module, ...]
     """The networks whose forward passes are the work itself."""
-    plain: Callable[[Image, str], Any]
-    """One pair as an official package scores it: image and text prepared and run by themselves, at batch 1."""
+    plain: Plain
+    """One pair as an official package scores it, with the stock modules; the weights are the same."""
+    plain_kernels: Plain
+    """The same loop with the modules that `architecture` runs."""
 
 
 def build(reward: str, size: str, device: str) -> Timed:
@@ -119,15 +127,17 @@ def _clip(reward: str, size: str, device: str, folder: Path) -> Timed:
         "pickscore": image_recipes.hf_clip_224,
     }
     pixels = recipes.get(reward, image_recipes.openai_224)
-    architecture = ClipArchitecture(model, texts, pixels, scaled=reward == "pickscore")
+    stock = _copied(model, device)
+    architecture = ClipArchitecture(faster_clip(model), texts, pixels, scaled=reward == "pickscore")
 
-    def plain(image: Image, text: str) -> float:
+    def plain(model: Any, image: Image, text: str) -> float:
         seen = model.get_image_features(pixel_values=pixels(image)[None].to(device)).pooler_output
         # The official packages run all 77 positions.
         read = model.get_text_features(input_ids=texts.ids([text]).to(device)).pooler_output
         return float(nn.functional.cosine_similarity(seen, read)[0])
 
-    return Timed(architecture, (model.vision_model, model.text_model), plain)
+    towers = (model.vision_model, model.text_model)
+    return Timed(architecture, towers, partial(plain, stock), partial(plain, model))
 
 
 def _mps(reward: str, size: str, device: str, folder: Path) -> Timed:
@@ -136,9 +146,10 @@ def _mps(reward: str, size: str, device: str, folder: Path) -> Timed:
     network = _Network(_clip_model(sizes, device), CrossModel(width, 4, max(width // 64, 1), 64, 4 * width))
     _parity().write_clip(folder)
     texts = ClipTexts.from_folder(folder, cleaned=False)
-    architecture = Mps(_ready(network, device), texts, 0.3, 224, device)
+    stock = Mps(_copied(_ready(network, device), device), texts, 0.3, 224, device)
+    architecture = Mps(faster_mps(network), texts, 0.3, 224, device)
     towers = (network.model.vision_model, network.model.text_model, network.cross_model)
-    return Timed(architecture, cast(tuple[nn.Module, ...], towers), _apart(architecture))
+    return Timed(architecture, cast(tuple[nn.Module, ...], towers), _apart(stock), _apart(architecture))
 
 
 class _BlipSizes:
@@ -188,14 +199,11 @@ def _blip(reward: str, size: str, device: str, folder: Path) -> Timed:
     texts = BertTexts.from_folder(folder, rows=rows)
     side = 384 if reward == "blip-itm" else 224
     sizes = cast(BlipCheckpoint, _BlipSizes(size, side, rows))
-    architecture: ImageReward | BlipMatching
-    batch = images_per_pass(sizes.vision_config(), device)
-    if reward == "blip-itm":
-        architecture = BlipMatching(_ready(BlipItmModel(sizes), device), texts, side, image_batch=batch)
-    else:
-        architecture = ImageReward(_ready(ImageRewardModel(sizes), device), texts, side, image_batch=batch)
-    model = architecture.model
-    return Timed(architecture, (model.vision_model, model.text_encoder), _apart(architecture))
+    kind: Any = BlipMatching if reward == "blip-itm" else ImageReward
+    model: Any = _ready(BlipItmModel(sizes) if reward == "blip-itm" else ImageRewardModel(sizes), device)
+    stock = kind(_copied(model, device), texts, side)
+    architecture = kind(faster_on_cpu(model), texts, side, image_batch=images_per_pass(sizes.vision_config(), device))
+    return Timed(architecture, (model.vision_model, model.text_encoder), _apart(stock), _apart(architecture))
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,15 +252,22 @@ def _hpsv3(reward: str, size: str, device: str, folder: Path) -> Timed:
     head = nn.Sequential(
         nn.Linear(text.width, 1024), nn.ReLU(), nn.Dropout(), nn.Linear(1024, 16), nn.ReLU(), nn.Linear(16, 2)
     )
-    architecture = HpsV3(_ready(body, device), _ready(head, device), cast(Any, _Conversation()))
-    return Timed(architecture, (body.visual, body.language_model), _apart(architecture))
+    conversation = cast(Any, _Conversation())
+    stock = HpsV3(_copied(_ready(body, device), device), _ready(head, device), conversation)
+    architecture = HpsV3(faster_on_cpu(body), head, conversation)
+    return Timed(architecture, (body.visual, body.language_model), _apart(stock), _apart(architecture))
 
 
-def _apart(architecture: Any) -> Callable[[Image, str], Any]:
+def _apart(architecture: Any) -> Plain:
     def plain(image: Image, text: str) -> Any:
         return architecture.combine(architecture.encode_images([image]), architecture.encode_texts([text]))
 
     return plain
+
+
+def _copied(model: Any, device: str) -> Any:
+    """The model with stock modules; where none are exchanged, itself."""
+    return copy.deepcopy(model) if device == "cpu" else model
 
 
 def _ready(model: Any, device: str) -> Any:
