@@ -12,6 +12,7 @@ from aes_audit.evidence.generating import ImageJob, generate_images
 from aes_audit.evidence.images import image_columns, repeats_earlier, told_apart
 from aes_audit.evidence.keys import item_seed
 from aes_audit.evidence.measuring import Instruments, Measured, Scorers, image_rows, kept, measure, until_intact
+from aes_audit.evidence.preferring import Columns, PairJob, prefer, shown_orders
 from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.scoring import BATCH
 from aes_audit.evidence.store import ImageRecord, Store
@@ -20,7 +21,7 @@ from aes_audit.generators.protocol import Generator, ImageRequest, ResolvedGener
 from aes_audit.judges.protocol import PairScores, PreferenceJudge
 from aes_audit.prompts.pairs import PromptPair, PromptSet
 
-__all__ = ["IMAGES", "Instruments", "Stop", "collect_pairs", "image_jobs"]
+__all__ = ["IMAGES", "Instruments", "Stop", "collect_pairs", "image_jobs", "pair_jobs"]
 
 Stop = Callable[[Mapping[str, list[bool | None]]], bool]
 """Told, per preference judge, which pairs succeeded so far; says whether that is enough."""
@@ -85,7 +86,7 @@ class _Bench:
 
 def _successes(rows: Sequence[Mapping[str, Any]], instruments: Instruments) -> Mapping[str, list[bool | None]]:
     """Preference judge -> whether each pair succeeded, in plan order; None where that is missing."""
-    found: dict[str, list[bool | None]] = {preference.name: [] for preference in instruments.preferences}
+    found: dict[str, list[bool | None]] = {name: [] for name in instruments.deciding}
     for row in rows:
         if row["image"] == "pair":
             found[row["scorer"]].append(None if row["value"] is None else row["value"] == 1)
@@ -100,7 +101,8 @@ def _collected(bench: _Bench, prompts: PromptSet, store: Store, progress: Progre
         relied_on += generate_images(bench.generator, jobs, store, progress, bench.load)
         images = [(by_id[job.item], record) for job, record in zip(jobs, told_apart(jobs, relied_on), strict=True)]
         measured = measure(bench.scorers, images, store, progress)
-        return _rows(bench.generator.name, prompts, jobs, measured, bench.instruments)
+        seen = _seen(bench, prompts, [record for _, record in images], store, progress)
+        return _rows(bench.generator.name, prompts, jobs, measured, bench.instruments, seen)
 
     return until_intact(bench.generator.name, store, attempt)
 
@@ -114,12 +116,42 @@ def image_jobs(prompts: PromptSet) -> list[ImageJob]:
     ]
 
 
+def pair_jobs(prompts: PromptSet, records: Sequence[ImageRecord], orders: str) -> list[PairJob]:
+    """What a judge is shown of every pair; `records` are those of `image_jobs`, in order."""
+    images = dict(zip(((job.item, job.image) for job in image_jobs(prompts)), records, strict=True))
+    return [
+        PairJob(
+            pair.id,
+            pair.wide,
+            images[pair.id, "original"],
+            images[pair.id, "wide"],
+            shown_orders(orders, prompts.name, pair.id, prompts.repeat),
+        )
+        for pair in prompts.pairs
+    ]
+
+
+def _seen(
+    bench: _Bench, prompts: PromptSet, records: Sequence[ImageRecord], store: Store, progress: Progress
+) -> list[tuple[str, Columns]]:
+    """Item and row of every pair, of one judge after the other: what those say that look at the images."""
+    found: list[tuple[str, Columns]] = []
+    for judge in bench.instruments.onlookers:
+        answered = prefer(
+            judge, pair_jobs(prompts, records, judge.orders), store, progress, bench.scorers.onlookers[judge.name]
+        )
+        rows = ({"scorer": judge.name, **columns} for columns in answered)
+        found += zip((pair.id for pair in prompts.pairs), rows, strict=True)
+    return found
+
+
 def _rows(
     model: str,
     prompts: PromptSet,
     jobs: Sequence[ImageJob],
     measured: Sequence[Measured],
     instruments: Instruments,
+    seen: Sequence[tuple[str, Columns]],
 ) -> Iterator[Mapping[str, Any]]:
     by_image = {(job.item, job.image): found for job, found in zip(jobs, measured, strict=True)}
     seeds = {job.item: job.request.seed for job in jobs}
@@ -131,6 +163,9 @@ def _rows(
             yield from ({**about, **row} for row in image_rows(pair, found, instruments.judge))
         for preference in instruments.preferences:
             yield {**common, "image": "pair", "prompt": "wide", **_preference(preference, pair, images)}
+    for item, row in seen:
+        about = {"model": model, "set": "pairs", "item": item, "seed": seeds[item]}
+        yield {**about, "image": "pair", "prompt": "wide", **row}
 
 
 def _preference(preference: PreferenceJudge, pair: PromptPair, images: Mapping[str, Measured]) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from aes_audit.errors import InfrastructureError
 from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.scoring import NO_SCORE, Question, Scorer, judge_scorer, reward_scorer, score_images
 from aes_audit.evidence.store import CorruptObject, ImageRecord, Store
-from aes_audit.judges.protocol import PreferenceJudge, ResolvedJudge
+from aes_audit.judges.protocol import ImagePreferenceJudge, PreferenceJudge, ResolvedImagePreference, ResolvedJudge
 from aes_audit.prompts.dimensions import DIMENSIONS
 from aes_audit.prompts.pairs import PromptPair
 from aes_audit.rewards.protocol import Answer, ResolvedReward
@@ -37,6 +37,13 @@ class Instruments:
     """Answers J(I, d) for all dimensions."""
     preferences: tuple[PreferenceJudge, ...]
     """Decide which image follows p_a, from the scores above."""
+    onlookers: tuple[ResolvedImagePreference, ...] = ()
+    """Are shown both images, and say which follows p_a."""
+
+    @property
+    def deciding(self) -> tuple[str, ...]:
+        """Names of everything that says which image follows p_a."""
+        return (*(judge.name for judge in self.preferences), *(judge.name for judge in self.onlookers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +63,20 @@ class Scorers:
 
     rewards: Mapping[str, Scorer]
     judge: Scorer | None
+    onlookers: Mapping[str, Callable[[], ImagePreferenceJudge]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, instruments: Instruments, *, keep: bool = False) -> Scorers:
         """With `keep`, what was loaded stays in memory, for rounds; otherwise one model is there at a time."""
         rewards = {reward.name: reward_scorer(reward) for reward in instruments.rewards}
         judge = judge_scorer(instruments.judge) if instruments.judge else None
+        onlookers = {judge.name: judge.load for judge in instruments.onlookers}
         if not keep:
-            return cls(rewards, judge)
+            return cls(rewards, judge, onlookers)
         return cls(
             {name: replace(scorer, load=kept(scorer.load)) for name, scorer in rewards.items()},
             replace(judge, load=kept(judge.load)) if judge else None,
+            {name: kept(load) for name, load in onlookers.items()},
         )
 
 

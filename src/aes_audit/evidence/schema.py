@@ -16,11 +16,14 @@ __all__ = [
     "FLAGGED",
     "IMAGES",
     "KEY",
+    "ORDERS_AGREE",
+    "ORIGINAL_FIRST",
     "PROMPTS",
     "SELECTED",
     "SETS",
     "TOKENS",
     "TRUNCATED",
+    "WIDE_FIRST",
     "Row",
 ]
 
@@ -44,6 +47,15 @@ TOKENS: str = "prompt_tokens"
 
 TRUNCATED: str = "prompt_truncated"
 """Extra column: boolean, true when no encoder read all of that text; null where nobody looked."""
+
+ORIGINAL_FIRST: str = "answer_original_first"
+"""Extra column of a judge that looks: 0 the first image, 1 the second, -1 neither, when I_o was shown first."""
+
+WIDE_FIRST: str = "answer_wide_first"
+"""Extra column: the same when I_a was shown first; null where a judge was not asked so, or gave no valid answer."""
+
+ORDERS_AGREE: str = "order_agreement"
+"""Extra column: boolean, whether both orders gave the same image or both none; null where only one was asked."""
 
 SETS: tuple[str, ...] = ("pairs", "art", "emotion", "edits", "ratings")
 """Which collection an item belongs to."""
