@@ -82,7 +82,8 @@ def test_training_anew_gives_the_shipped_adapter(tmp_path: Path) -> None:
     trained, shipped = (load_file(folder / ADAPTER) for folder in (tmp_path / "models" / "mitigated", SHIPPED))
     assert trained.keys() == shipped.keys()
     for name, tensor in shipped.items():
-        deviation = (trained[name].float() - tensor.float()).norm() / tensor.float().norm()
-        assert deviation < 0.01, name
+        # Layers of the last block whose output nobody reads stay at zero.
+        deviation = (trained[name].float() - tensor.float()).norm()
+        assert deviation <= 0.01 * tensor.float().norm(), name
     assert resolve_generator(f"control/beautified+lora={tmp_path / 'models' / 'mitigated'}", root=Path(), device="cpu")
     assert (tmp_path / "models" / "mitigated" / LORA_MARKER).is_file()
