@@ -147,7 +147,10 @@ def _revision(session: LiveSession, name: str) -> str:
         return session.generators[name].revision
     if name in session.rewards:
         return session.rewards[name].revision
-    for preference in session.preferences:
+    for onlooker in session.preferences.onlookers:
+        if onlooker.name == name:
+            return f"{onlooker.model}, {digest({**onlooker.identity, 'orders': onlooker.orders})}"
+    for preference in session.preferences.deciding:
         if preference.name == name:
             # A rule on top of scores: what it reads, and the rule with its settings.
             return f"{_read_by(session, preference)}, {preference!r}"

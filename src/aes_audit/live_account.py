@@ -32,6 +32,7 @@ def header(session: LiveSession) -> list[str]:
         f"  generators: {', '.join(shown)}",
         f"  rewards: {', '.join(rewards)}",
         *session.spending.header(session.generators, prompts, session.store),
+        *session.questions.header(session.spending),
         *_comparisons(session),
         *_edits_header(session),
         *_sights(session),
@@ -49,7 +50,7 @@ def _comparisons(session: LiveSession) -> Iterator[str]:
 
 def _edits_header(session: LiveSession) -> Iterator[str]:
     if _edits_anything(session):
-        name, truth = session.profile.edit_source, session.profile.truth
+        name, truth = session.profile.edit_source, session.truth
         drawn = f"wide images of {name} ({_short(session.generators[name].revision)})"
         yield f"  edits: up to {session.planned('edit_shift')} {drawn} with {truth} = 1, strength {STRENGTH:g}"
 
@@ -77,7 +78,8 @@ def provenance(session: LiveSession) -> Mapping[str, Any]:
         "changed_images": session.store.changed,
         "warnings": list(session.warnings),
         "edits": _edits_provenance(session) if _edits_anything(session) else None,
-        **session.spending.record(session.generators),
+        **session.spending.record(session.generators, judges=bool(session.preferences.onlookers)),
+        **session.preferences.provenance(),
         "models": {
             name: {"revision": model.revision, "identity": dict(model.identity)} for name, model in pinned.items()
         },
@@ -88,7 +90,7 @@ def _edits_provenance(session: LiveSession) -> Mapping[str, Any]:
     edited = session.edited
     return {
         "source": session.profile.edit_source,
-        "rule": f"the first wide images with {session.profile.truth} = 1, in the order of collection",
+        "rule": f"the first wide images with {session.truth} = 1, in the order of collection",
         "at_most": session.planned("edit_shift"),
         "edited": None if edited is None else len(edited),
         "strength": STRENGTH,

@@ -17,8 +17,9 @@ from aes_audit.generators.editing import ResolvedEditor
 from aes_audit.generators.families import ProvenanceWarning, provenance_warnings
 from aes_audit.generators.registry import resolve_model
 from aes_audit.generators.resolve import DiffusersModel
-from aes_audit.judges.registry import ClassifierJudgeModel, resolve_judge, resolve_preference
+from aes_audit.judges.registry import ClassifierJudgeModel, resolve_judge
 from aes_audit.live_account import ORDER_SEED, header, provenance
+from aes_audit.live_judges import PreferencePanel, Questions
 from aes_audit.measures.names import METRIC_NEEDS
 from aes_audit.options import AuditConfig
 from aes_audit.pinning import hosted_warning, refuse_floating
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from aes_audit.gates.curtailment import Settled
     from aes_audit.gates.verdicts import Judgement
     from aes_audit.generators.protocol import ResolvedGenerator
-    from aes_audit.judges.protocol import PreferenceJudge
     from aes_audit.rewards.protocol import ResolvedReward
     from aes_audit.stopping import EarlyStop
 
@@ -65,6 +65,7 @@ class LiveSession(AuditSession):
             refuse_unreachable(thresholds.path, gate, self.planned(gate.metric))
         self.store.check_writable()
         self.spending.refuse_unready(self.generators, self.prompts, self.store)
+        self.questions.refuse_unready()
 
     def select(self, cases: Sequence[Case] | None, compared: Collection[Case] = ()) -> None:
         """Learn which cases will be checked, and so which images nobody needs."""
@@ -97,9 +98,10 @@ class LiveSession(AuditSession):
     @cached_property
     def cases(self) -> Sequence[Case]:
         """Every measurement of this run."""
-        names = [preference.name for preference in self.preferences]
+        names = [preference.name for preference in self.preferences.all]
         quality = tuple(map(self._scorer_name, self.profile.quality))
-        instruments = replace(self.profile, quality=quality, matcher=self._scorer_name(self.profile.matcher))
+        matcher = self._scorer_name(self.profile.matcher)
+        instruments = replace(self.profile, quality=quality, matcher=matcher, truth=self.truth)
         cannot_edit = self.generators.keys() - self.editors.keys()
         return live_cases(self.subjects, instruments, self.thresholds, names, cannot_edit)
 
@@ -145,7 +147,8 @@ class LiveSession(AuditSession):
         base = self.generators[self.subjects.base_model] if self.subjects.base_model else None
         said = provenance_warnings([self.generators[name] for name in self.subjects.models], base)
         asked = self.config.require_pinned == "on"
-        hosted = hosted_warning(self.generators, self.config.rootdir) if asked else None
+        judges = [judge.name for judge in self.preferences.onlookers]
+        hosted = hosted_warning(self.generators, self.config.rootdir, judges) if asked else None
         return (*said, hosted) if hosted else said
 
     @cached_property
@@ -174,11 +177,19 @@ class LiveSession(AuditSession):
         return resolve_judge(self.profile.judge, device=self.device)
 
     @cached_property
-    def preferences(self) -> tuple[PreferenceJudge, ...]:
+    def preferences(self) -> PreferencePanel:
         """The preference judges: the profile's and those named besides."""
-        names = dict.fromkeys([*self.profile.preferences, self.profile.truth, *self.config.judges])
-        found = {preference.name: preference for preference in map(resolve_preference, names)}
-        return tuple(found.values())
+        return PreferencePanel.of([*self.profile.preferences, self.profile.truth, *self.config.judges], self.spending)
+
+    @property
+    def truth(self) -> str:
+        """What the evidence calls the judge that rewards are held against."""
+        return self.preferences.name(self.profile.truth)
+
+    @property
+    def questions(self) -> Questions:
+        """What the judges that look at images are still to be asked."""
+        return Questions(self.preferences, self.generators, self.prompts, self.store)
 
     def evidence(self, models: Sequence[str]) -> Evidence:
         """The prompt pairs of these generators, collected where they are not in the store yet."""
@@ -213,7 +224,7 @@ class LiveSession(AuditSession):
 
         name, profile = self.profile.edit_source, self.profile
         pairs = self.evidence([name])
-        return choose_sources(self.generators[name], self._plan, pairs, truth=profile.truth, limit=profile.edits)
+        return choose_sources(self.generators[name], self._plan, pairs, truth=self.truth, limit=profile.edits)
 
     @property
     def edited(self) -> tuple[str, ...] | None:
@@ -267,7 +278,7 @@ class LiveSession(AuditSession):
 
     @cached_property
     def _health(self) -> RewardHealth:
-        return RewardHealth(self.rewards, self.preferences, self.store, self.progress)
+        return RewardHealth(self.rewards, self.preferences.deciding, self.store, self.progress)
 
     def gate(self, case: Case) -> Gate | None:
         """With anytime stopping, part of the level has been spent on the way; the rest is left for the end."""
@@ -287,7 +298,8 @@ class LiveSession(AuditSession):
         """Everything that scores images in this run."""
         from aes_audit.evidence.measuring import Instruments
 
-        return Instruments(tuple(self.rewards.values()), self.judge, self.preferences)
+        panel = self.preferences
+        return Instruments(tuple(self.rewards.values()), self.judge, panel.deciding, panel.onlookers)
 
     def expected(self, case: Case) -> frozenset[str]:
         """The ids of the planned prompt pairs, of the edited ones, or of those that a stopped generator got to."""

@@ -188,7 +188,9 @@ _OPTIONS = (
     ),
     _Option("--base-model", "SPEC", "", "generator to compare the audited ones with, item by item"),
     _Option("--reward", "NAME", "", "reward model to audit: NAME, NAME@revision or NAME=PATH", repeatable=True),
-    _Option("--judge", "NAME", "", "preference judge to ask besides the profile's", repeatable=True),
+    _Option(
+        "--judge", "SPEC", "", "preference judge besides the profile's: NAME or openai:MODEL[@URL]", repeatable=True
+    ),
     _Option("--profile", "NAME", "control", "instruments, number of pairs and thresholds to use"),
     _Option("--evidence", "PATH", "", "judge this recorded evidence (Parquet, CSV or a folder) and run no model"),
     _Option("--engine", "NAME", "local", "who runs the stages: " + ", ".join(ENGINES), _choice(*ENGINES)),

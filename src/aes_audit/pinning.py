@@ -73,9 +73,12 @@ def pinned_reward(spec: str, reward: ResolvedReward) -> str | None:
     return f"{named(asked.name, asked.options)}@{reward.revision}" if source.is_floating else None
 
 
-def hosted_warning(names: Iterable[str], root: Path) -> str | None:
-    """What --audit-require-pinned cannot promise about models on the network; None where there are none."""
-    hosted = [name for name in names if is_hosted(name, root)]
+def hosted_warning(names: Iterable[str], root: Path, judges: Iterable[str] = ()) -> str | None:
+    """What --audit-require-pinned cannot promise about models on the network; None where there are none.
+
+    `names` are the SPECs of generators, `judges` the names of judges behind endpoints.
+    """
+    hosted = [*(name for name in names if is_hosted(name, root)), *judges]
     return f"{', '.join(hosted)}: hosted, so that no revision can be pinned." if hosted else None
 
 

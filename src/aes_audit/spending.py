@@ -50,16 +50,20 @@ class Spending:
         """What each hosted model may cost at most, one line each, with what is in the store left out."""
         for name, model in models.items():
             if isinstance(model, HostedModel):
-                yield f"  {name}: {_cost(model, _images_to_make(model, prompts, store))}; {self._limit}"
+                yield f"  {name}: {_cost(model, _images_to_make(model, prompts, store))}; {self.limit_text}"
 
-    def record(self, models: Mapping[str, ResolvedGenerator]) -> Mapping[str, Any]:
-        """For the results file: limit and sum of this run, in US dollars; empty where nothing is hosted."""
-        if not any(isinstance(model, HostedModel) for model in models.values()):
+    def record(self, models: Mapping[str, ResolvedGenerator], *, judges: bool = False) -> Mapping[str, Any]:
+        """For the results file: limit and sum of this run, in US dollars; empty where nothing is hosted.
+
+        `judges` says whether there are judges behind endpoints.
+        """
+        if not judges and not any(isinstance(model, HostedModel) for model in models.values()):
             return {}
         return {"spending": {"budget_usd": self.limit_usd, "spent_usd": self.budget.spent_usd}}
 
     @property
-    def _limit(self) -> str:
+    def limit_text(self) -> str:
+        """The budget in a few words."""
         return "no --audit-budget" if self.limit_usd is None else f"budget {dollars(self.limit_usd)}"
 
 

@@ -22,7 +22,7 @@ from aes_audit.judges.protocol import (
     ResolvedImagePreference,
 )
 
-__all__ = ["Columns", "PairJob", "left_to_ask", "prefer", "preference_key", "shown_orders"]
+__all__ = ["Columns", "PairJob", "left_to_ask", "prefer", "preference_key", "shown_orders", "unseen"]
 
 _FORMAT = 1
 """Raised when the meaning of an answer changes, so that no older one is taken for a new one."""
@@ -85,9 +85,23 @@ def preference_key(judge: Mapping[str, Any], text: str, first_sha256: str, secon
     return digest({"preference": _FORMAT, "judge": judge, "text": text, "first": first_sha256, "second": second_sha256})
 
 
+_UNSEEN = "not made yet"
+
+
+def unseen(key: str) -> ImageRecord:
+    """An image that the store does not have yet, for counting the questions that it will be asked about in."""
+    return ImageRecord(key, None, _UNSEEN, {})
+
+
 def left_to_ask(judge: ResolvedImagePreference, jobs: Sequence[PairJob], store: Store) -> int:
-    """How many questions the store has no answer to."""
-    return len({showing.key for showing in _showings(judge, jobs) if _recorded(store, showing.key) is None})
+    """How many questions the store has no answer to; pairs with an image that is not made yet will be asked about."""
+    to_come = sum(len(job.orders) for job in jobs if _to_come(job))
+    return to_come + len({showing.key for showing in _showings(judge, jobs) if _recorded(store, showing.key) is None})
+
+
+def _to_come(job: PairJob) -> bool:
+    errors = {job.original.error, job.wide.error}
+    return _UNSEEN in errors and errors <= {_UNSEEN, None}
 
 
 def prefer(

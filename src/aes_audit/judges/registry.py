@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aes_audit.errors import UnknownName
+from aes_audit.judges.image_preference import HostedPreference
+from aes_audit.judges.image_preference_spec import NAMED, is_hosted_judge, resolve_image_preference
 from aes_audit.judges.preference import DimensionPreference, MatcherPreference
 from aes_audit.resources import control_folder
 from aes_audit.weights.pinned import Weights, resolve_weights
@@ -65,9 +67,14 @@ def resolve_judge(name: str, *, device: str, cache: Path | None = None) -> Class
     return ClassifierJudgeModel(name, resolve_weights(JUDGES[name], "config.json", cache), device)
 
 
-def resolve_preference(name: str) -> MatcherPreference | DimensionPreference:
-    """The preference judge with this name, with or without the prefix `preference/`; raises UnknownName."""
+def resolve_preference(name: str) -> MatcherPreference | DimensionPreference | HostedPreference:
+    """The preference judge that a SPEC means: a name, with or without `preference/`, or one behind an endpoint.
+
+    Raises UnknownName or UsageError.
+    """
+    if is_hosted_judge(name):
+        return resolve_image_preference(name)
     full = name if name.startswith("preference/") else f"preference/{name}"
     if full not in PREFERENCES:
-        raise UnknownName("judge", name, PREFERENCES)
+        raise UnknownName("judge", name, [*PREFERENCES, *NAMED, "openai:MODEL@URL"])
     return PREFERENCES[full]
