@@ -148,6 +148,12 @@ class TestIndependentImages:
         assert records[0] == records[10]
         assert [prompt for call in generator.calls for prompt in call] == [f"text {n}" for n in range(10)]
 
+    def test_a_host_that_fails_for_one_keeps_what_was_answered_beside_it(self, store: Store) -> None:
+        generator = NoiseGenerator({"text 5": NotAttempted("no answer", failed=True)}, independent=True)
+        with pytest.raises(InfrastructureError, match=r"^no answer$"):
+            generate(generator, store)
+        assert missing(generator, store) == [5, 8, 9]
+
     @pytest.mark.parametrize("independent", [False, True])
     def test_a_spent_budget_keeps_what_was_answered_and_asks_no_more(self, store: Store, independent: bool) -> None:
         spent = NotAttempted("the budget of 1 USD is spent")

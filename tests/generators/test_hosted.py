@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import time
 import zlib
@@ -240,16 +241,20 @@ class TestFailures:
         ],
     )
     def test_a_host_that_does_not_is_an_infrastructure_failure(self, api: str, sent: Sent, reason: str) -> None:
-        with pytest.raises(InfrastructureError, match=f"^{reason}$"):
-            drawn(api, sent, attempts="2", timeout="0.25")
+        (answer,), _ = drawn(api, sent, attempts="2", timeout="0.25")
+        assert isinstance(answer, NotAttempted)
+        assert answer.failed
+        assert re.fullmatch(reason, answer.reason)
 
     def test_a_link_is_not_followed(self) -> None:
         with serving(lambda asked: Sent("{}")) as elsewhere:
-            with pytest.raises(InfrastructureError, match="links are not followed"):
-                drawn("images", Sent({"data": [{"url": f"{elsewhere.url}/picture.png"}]}))
             images = [{"image_url": {"url": f"{elsewhere.url}/picture.png"}}]
-            with pytest.raises(InfrastructureError, match="links are not followed"):
-                drawn("chat", Sent({"choices": [{"message": {"images": images}}]}))
+            for (answer,), _ in (
+                drawn("images", Sent({"data": [{"url": f"{elsewhere.url}/picture.png"}]})),
+                drawn("chat", Sent({"choices": [{"message": {"images": images}}]})),
+            ):
+                assert isinstance(answer, NotAttempted)
+                assert "links are not followed" in answer.reason
         assert elsewhere.asked == []
 
 
@@ -325,6 +330,18 @@ class TestStore:
             asked = len(host.asked)
             assert generate_images(model, jobs, store, Progress()) == [record]
             assert len(host.asked) == asked
+
+    def test_what_was_drawn_beside_a_failure_is_kept(self, tmp_path: Path) -> None:
+        store = Store(tmp_path)
+        jobs = [ImageJob(f"p{n}", "original", request) for n, request in enumerate(requests(*"abcd"))]
+        good = faithful("images")
+        with serving(lambda asked: Sent("", 500) if asked.prompt.endswith("d") else good(asked)) as host:
+            model = hosted("images", host, attempts="1", concurrency="4")
+            with pytest.raises(InfrastructureError, match="HTTP 500"):
+                generate_images(model, jobs, store, Progress())
+            before, host.answer = len(host.asked), good
+            assert all(record.sha256 for record in generate_images(model, jobs, store, Progress()))
+            assert len(host.asked) - before < 4
 
     def test_what_the_host_says_about_itself_is_in_the_record_and_not_in_the_key(self, tmp_path: Path) -> None:
         store, jobs = Store(tmp_path), [ImageJob("p", "wide", *requests("a"))]

@@ -184,9 +184,11 @@ class _Writer:
         for one in drawn:
             if not isinstance(one.answer, NotAttempted):
                 self._keep(one, one.answer)
-        for one in drawn:
-            if isinstance(one.answer, NotAttempted):
-                raise BudgetSpent(one.answer.reason)
+        left = [one.answer for one in drawn if isinstance(one.answer, NotAttempted)]
+        if failed := next((answer for answer in left if answer.failed), None):
+            raise InfrastructureError(failed.reason)
+        if left:
+            raise BudgetSpent(left[0].reason)
 
     def _keep(self, drawn: _Drawn, answer: Image | MissingImage) -> None:
         record: dict[str, Any] = {

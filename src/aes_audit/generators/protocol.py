@@ -64,10 +64,15 @@ class MissingImage:
 
 @dataclass(frozen=True, slots=True)
 class NotAttempted:
-    """A request that was never made, for want of money: nothing is stored, and a later run may make it."""
+    """A request without an answer, for want of money or of a host: nothing is stored, and a later run may make it.
+
+    Answered requests of the same call are stored first; then the run ends with the reason.
+    """
 
     reason: str
     """Why, in words."""
+    failed: bool = False
+    """Whether the host failed; otherwise the budget is spent."""
 
 
 Answer: TypeAlias = "Image | MissingImage | NotAttempted"

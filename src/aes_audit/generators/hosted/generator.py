@@ -21,7 +21,7 @@ _SEEDS = 2**31
 
 
 class HostedGenerator:
-    """Draws through an API. A failure of the host is raised and may pass; what a model will not draw is missing."""
+    """Draws through an API. A failure of the host may pass and is not stored; what a model will not draw is missing."""
 
     def __init__(self, painter: Painter, caller: Caller, *, seeded: bool) -> None:
         """`seeded`: the item's seed is sent along, for hosts that take one."""
@@ -32,17 +32,16 @@ class HostedGenerator:
         self._lock = Lock()
 
     def generate(self, requests: Sequence[ImageRequest]) -> list[Answer]:
-        """One answer per request, in order; requests that the budget cannot pay are NotAttempted.
-
-        Raises InfrastructureError when the host fails for good.
-        """
+        """One answer per request, in order; those that the budget cannot pay or the host fails are NotAttempted."""
         with self._lock:
             self._notes.clear()
-        answers = self._caller.map(self._drawn, requests)
-        for answer in answers:
-            if isinstance(answer, AesAuditError) and not isinstance(answer, BudgetSpent):
-                raise answer
-        return [NotAttempted(str(answer)) if isinstance(answer, AesAuditError) else answer for answer in answers]
+        # Pictures that were paid for are handed on beside the failure, so that they are kept.
+        return [
+            NotAttempted(str(answer), failed=not isinstance(answer, BudgetSpent))
+            if isinstance(answer, AesAuditError)
+            else answer
+            for answer in self._caller.map(self._drawn, requests)
+        ]
 
     def prompt_notes(self, prompt: str) -> Mapping[str, JSON]:
         """What the host said about itself when it last answered this text: its version, what it did to the text."""
