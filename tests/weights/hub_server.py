@@ -24,7 +24,7 @@ class Hub:
     """What the server holds and what it was asked."""
 
     repos: Mapping[str, Path]
-    """Repository -> folder of its files at COMMIT."""
+    """Repository -> folder of its files at COMMIT; `datasets/owner/name` is a data set."""
     older: Mapping[str, Path] = field(default_factory=dict)
     """Repository -> folder of its files at OLDER."""
     gated: frozenset[str] = frozenset()
@@ -81,9 +81,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.hub.requests.append(" ".join(filter(None, (self.command, path, self.headers.get("Range")))))
-        api = path.startswith("/api/models/")
-        owner, name, *rest = path.removeprefix("/api/models/").lstrip("/").split("/")
-        repo = f"{owner}/{name}"
+        api = path.startswith("/api/")
+        kind, owner, name, *rest = path.removeprefix("/api").strip("/").split("/")
+        if kind not in ("models", "datasets"):
+            # Files of models stand right below the root.
+            kind, owner, name, *rest = "models", kind, owner, name, *rest
+        repo = f"datasets/{owner}/{name}" if kind == "datasets" else f"{owner}/{name}"
         if repo in self.hub.hanging:
             self.hub.stopping.wait()
         if repo in self.hub.hanging | self.hub.closing:

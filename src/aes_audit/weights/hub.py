@@ -16,8 +16,8 @@ _TIMEOUT_S = 10.0
 _SAFE = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*/tokenizer*")
 
 
-def resolve_commit(repo: str, revision: str | None) -> str:
-    """The commit that `revision` (default branch when None) names now.
+def resolve_commit(repo: str, revision: str | None, *, kind: str = "model") -> str:
+    """The commit that `revision` (default branch when None) names now; `kind` is model or dataset.
 
     A full commit is returned as it is. Without a network the local cache answers, if it has the revision.
     Raises ModelNotFound for a repository or revision that does not exist or cannot be reached.
@@ -29,15 +29,17 @@ def resolve_commit(repo: str, revision: str | None) -> str:
     cached = None
     try:
         with _plain_errors(repo, revision):
-            cached = _cached_commit(repo, revision)
-            return str(HfApi().model_info(repo, revision=revision, timeout=_TIMEOUT_S).sha)
+            cached = _cached_commit(repo, revision, kind)
+            return str(HfApi().repo_info(repo, revision=revision, timeout=_TIMEOUT_S, repo_type=kind).sha)
     except _Unreachable as error:
         if cached:
             return cached
         raise ModelNotFound(str(error)) from error
 
 
-def download(repo: str, commit: str, revision: str | None = None, files: Sequence[str] = _SAFE) -> Path:
+def download(
+    repo: str, commit: str, revision: str | None = None, files: Sequence[str] = _SAFE, *, kind: str = "model"
+) -> Path:
     """The repository's files at `commit` in the hub cache, weights as safetensors only.
 
     `revision` is the name that led to the commit; the cache remembers it, for runs without a network. `files` are the
@@ -48,19 +50,19 @@ def download(repo: str, commit: str, revision: str | None = None, files: Sequenc
 
     try:
         with _plain_errors(repo, commit):
-            folder = Path(snapshot_download(repo, revision=commit, allow_patterns=list(files)))
+            folder = Path(snapshot_download(repo, revision=commit, allow_patterns=list(files), repo_type=kind))
     except _Unreachable as error:
         raise ModelNotFound(str(error)) from error
     # The hub client writes this file only when it is asked for the name, and it was asked for the commit.
     with suppress(OSError):
-        ref = _ref(repo, revision)
+        ref = _ref(repo, revision, kind)
         if revision != commit and _read(ref) != commit:
             ref.parent.mkdir(parents=True, exist_ok=True)
             ref.write_text(commit)
     return folder
 
 
-def list_files(repo: str, commit: str) -> list[str]:
+def list_files(repo: str, commit: str, *, kind: str = "model") -> list[str]:
     """Names of all files of the repository at `commit`; the cache answers once anything of the commit was fetched.
 
     Raises ModelNotFound when the hub cannot be asked and the cache does not know the commit.
@@ -71,9 +73,9 @@ def list_files(repo: str, commit: str) -> list[str]:
     try:
         with _plain_errors(repo, commit):
             try:
-                return [file.path for file in get_cached_repo_tree(repo, revision=commit)]
+                return [file.path for file in get_cached_repo_tree(repo, revision=commit, repo_type=kind)]
             except CachedRepoTreeNotFoundError:
-                return list(HfApi().list_repo_files(repo, revision=commit))
+                return list(HfApi().list_repo_files(repo, revision=commit, repo_type=kind))
     except _Unreachable as error:
         raise ModelNotFound(str(error)) from error
 
@@ -90,17 +92,17 @@ class _Unreachable(Exception):
     """The hub did not answer; a cached copy may serve instead."""
 
 
-def _cached_commit(repo: str, revision: str | None) -> str | None:
-    found = _read(_ref(repo, revision))
+def _cached_commit(repo: str, revision: str | None, kind: str) -> str | None:
+    found = _read(_ref(repo, revision, kind))
     return found if found and _COMMIT.fullmatch(found) else None
 
 
-def _ref(repo: str, revision: str | None) -> Path:
+def _ref(repo: str, revision: str | None, kind: str) -> Path:
     """The file of the hub cache that holds the commit of a branch or tag."""
     from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.file_download import repo_folder_name
 
-    return Path(HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model") / "refs" / (revision or "main")
+    return Path(HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type=kind) / "refs" / (revision or "main")
 
 
 def _read(path: Path) -> str | None:
