@@ -6,6 +6,7 @@ Weights are drawn wide, so that answers differ between questions and between ima
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ _TEMPLATE = (
 
 
 def save_tiny_qwen3_vl(folder: Path, seed: int = 0, **sizes: Any) -> Path:
-    """A folder as the hub has it. `sizes` change the configuration: `width`, `layers`, `depth` of the vision model."""
+    """A folder as the hub has it. `sizes` change the configuration, see `_config`."""
     tokenizer = _tokenizer()
     tokenizer.save_pretrained(folder)
     torch.manual_seed(seed)
@@ -58,7 +59,15 @@ def save_tiny_adapter(folder: Path, base: Path, seed: int = 1, **settings: Any) 
     return folder
 
 
-def _config(tokenizer: Any, *, width: int = 32, layers: int = 3, depth: int = 3, spread: float = 0.2) -> Qwen3VLConfig:
+def _config(
+    tokenizer: Any,
+    *,
+    width: int = 32,
+    layers: int = 3,
+    depth: int = 3,
+    spread: float = 0.2,
+    deep: Sequence[int] = (0, 1),
+) -> Qwen3VLConfig:
     ids = {token: tokenizer.convert_tokens_to_ids(token) for token in _SPECIAL}
     vision = {
         "depth": depth,
@@ -68,7 +77,7 @@ def _config(tokenizer: Any, *, width: int = 32, layers: int = 3, depth: int = 3,
         "patch_size": 16,
         "out_hidden_size": width,
         "num_position_embeddings": 16,
-        "deepstack_visual_indexes": [0, 1],
+        "deepstack_visual_indexes": list(deep),
         "initializer_range": spread,
     }
     text = {

@@ -14,10 +14,10 @@ from aes_audit.evidence.batches import fixed_batches
 from aes_audit.evidence.keys import digest, score_key
 from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.store import ImageRecord, Store
-from aes_audit.judges.protocol import ResolvedJudge
+from aes_audit.judges.protocol import DetailedJudge, DimensionJudge, ResolvedJudge
 from aes_audit.rewards.protocol import Answer, ResolvedReward, answers
 
-__all__ = ["Question", "Scorer", "judge_scorer", "reward_scorer", "score_images"]
+__all__ = ["Question", "Scorer", "judge_scorer", "judged", "reward_scorer", "score_images"]
 
 NO_SCORE = "the scorer returned no finite score"
 
@@ -37,6 +37,8 @@ class Scorer:
     """Everything that determines an answer besides image and question."""
     load: Callable[[], Ask]
     """Loads the model; the function it gives takes images and, for each, its questions."""
+    batch: int = BATCH
+    """Images per call; fewer where every answer is paid for, since what is stored is not asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +74,18 @@ def judge_scorer(judge: ResolvedJudge) -> Scorer:
         loaded = judge.load()
 
         def ask(images: Sequence[Image.Image], queries: Sequence[Sequence[str]]) -> list[list[Answer]]:
-            rows = loaded.score(images, queries[0])
-            return [[_finite(float(value)) for value in row] for row in rows]
+            return judged(loaded, images, queries[0])
 
         return ask
 
-    return Scorer(judge.name, judge.identity, load)
+    return Scorer(judge.name, judge.identity, load, judge.batch_size or BATCH)
+
+
+def judged(judge: DimensionJudge, images: Sequence[Image.Image], dimensions: Sequence[str]) -> list[list[Answer]]:
+    """J of every image and dimension; a score that is no finite number becomes an error."""
+    if isinstance(judge, DetailedJudge):
+        return judge.answers(images, dimensions)
+    return [[_finite(float(value)) for value in row] for row in judge.score(images, dimensions)]
 
 
 def _finite(value: float) -> Answer:
@@ -129,7 +137,7 @@ def _answer_missing(
     done = len(asked) - sum(key in missing for key, _ in asked)
     ask: Ask | None = None
     with progress.bar(f"{scorer.name}: scores", done=done, total=len(asked), unit="image") as tick:
-        for batch in fixed_batches(asked, BATCH):
+        for batch in fixed_batches(asked, scorer.batch):
             wanted = missing.intersection(key for key, _ in batch)
             if not wanted:
                 continue

@@ -113,6 +113,11 @@ class QwenJudgeModel:
         """Everything that is fetched for it."""
         return (self.weights, *self.loras, *([self.processor] if self.processor else []))
 
+    @property
+    def batch_size(self) -> int | None:
+        """The loaded judge makes batches of its own."""
+        return None
+
     def load(self) -> VisionLanguageJudge:
         """Load the weights; raises InfrastructureError."""
         return load_qwen_judge(
