@@ -147,10 +147,10 @@ class TestNegativePrompts:
     @pytest.mark.parametrize(
         ("kind", "call", "complaint"),
         [
-            ("flux", {}, r"true_cfg_scale of the FluxPipeline is 1\.0: set true_cfg_scale .*above 1\."),
+            ("flux", {}, r"true_cfg_scale of the FluxPipeline is 1\.0: set \[true_cfg=\.\.\.\] above 1\."),
             ("sd3", {"guidance_scale": 1.0}, r"guidance_scale of the .* is 1\.0: set \[guidance=\.\.\.\] above 1\."),
             ("sdxl", {"guidance_scale": 0.0}, r"set \[guidance=\.\.\.\] above 1\."),
-            ("qwen-image", {"true_cfg_scale": 1.0}, r"set true_cfg_scale .*above 1\."),
+            ("qwen-image", {"true_cfg_scale": 1.0}, r"set \[true_cfg=\.\.\.\] above 1\."),
             ("z-image", {"guidance_scale": 0.0}, r"set \[guidance=\.\.\.\] above 0\."),
         ],
     )

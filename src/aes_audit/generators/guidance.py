@@ -57,4 +57,4 @@ def _scale(pipeline: Any) -> tuple[str, float]:
 
 
 def _option(scale: str) -> str:
-    return "[guidance=...]" if scale == "guidance_scale" else f"{scale} (under `call` in aes_audit.json)"
+    return "[guidance=...]" if scale == "guidance_scale" else "[true_cfg=...]"
