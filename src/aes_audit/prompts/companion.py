@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from aes_audit.prompts.dimensions import DIMENSIONS
 __all__ = ["Companion", "Reviewed", "read_companion"]
 
 _TEXTS = ("version", "language", "licence", "authors", "procedure", "of")
+_KEYS = (*_TEXTS, "ids", "reviewed", "provenance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Companion:
     """Of a part: the ids of its pairs, in order."""
     reviewed: tuple[Reviewed, ...] = ()
     """Exceptions from the check that a prompt asks for nothing but its dimensions."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Of a set that `aes-audit prompts build` made: how. Anything may stand here."""
 
 
 def read_companion(path: Path) -> Companion:
@@ -60,15 +64,18 @@ def read_companion(path: Path) -> Companion:
         return Companion()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidPrompts(f"{path}: the companion of a prompt set cannot be read ({error}).") from error
-    if unknown := sorted(set(raw) - {*_TEXTS, "ids", "reviewed"}):
-        known = ", ".join((*_TEXTS, "ids", "reviewed"))
+    if unknown := sorted(set(raw) - set(_KEYS)):
+        known = ", ".join(_KEYS)
         raise InvalidPrompts(f"{path}: unknown key {unknown[0]!r} in the companion of a prompt set; known: {known}.")
     texts = {key: _text(path, key, raw[key]) for key in _TEXTS if key in raw}
     ids = tuple(_text(path, "ids", value) for value in _list(path, "ids", raw.get("ids", [])))
     if bool(ids) != ("of" in texts):
         raise InvalidPrompts(f"{path}: a part of a set needs both keys, 'of' and 'ids'.")
     reviewed = tuple(_reviewed(path, value) for value in _list(path, "reviewed", raw.get("reviewed", [])))
-    return Companion(**texts, ids=ids, reviewed=reviewed)
+    provenance = raw.get("provenance", {})
+    if not isinstance(provenance, dict):
+        raise InvalidPrompts(f"{path}: key 'provenance' must be a table, found {provenance!r}.")
+    return Companion(**texts, ids=ids, reviewed=reviewed, provenance=provenance)
 
 
 def _list(path: Path, key: str, value: Any) -> list[Any]:

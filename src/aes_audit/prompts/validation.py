@@ -1,6 +1,6 @@
 """Whether prompt pairs are fit to measure with: lengths, balance, near-duplicates, and whether the words tell.
 
-`python -m aes_audit.prompts.validation NAME_OR_FILE` prints what is wrong with a set, one line each.
+`aes-audit prompts check NAME_OR_FILE` prints what is wrong with a set, one line each.
 Source: PROTOCOL, sections 2 and 3 and rule R2 (a wide prompt asks for its dimensions and for nothing else).
 """
 
@@ -154,9 +154,9 @@ def _quoted(said: Sequence[str]) -> str:
     return " and ".join(f"'{part}'" for part in said)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m aes_audit.prompts.validation") -> int:
     """Print the faults of a set and count them; 0 when there are none. Raises InvalidPrompts for a broken file."""
-    parser = argparse.ArgumentParser(prog="python -m aes_audit.prompts.validation", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog=prog, description=main.__doc__, allow_abbrev=False)
     parser.add_argument("prompts", help="a shipped set by name, or a .jsonl file")
     parser.add_argument("--other-language", action="store_true", help="not English: leave the lexicon out")
     typed = parser.parse_args(arguments)
