@@ -87,6 +87,19 @@ class VisionLanguageJudge:
         result: NDArray[np.float64] = self.probabilities(images, dimensions) @ torch.tensor(LEVELS).double().numpy()
         return result
 
+    def read_turns(self, turns: Sequence[tuple[Image, Sequence[str]]]) -> Tensor:
+        """Read every image with each of its dimensions, as whole turns: last states, (questions, width), in order.
+
+        The same tokens stand at the same places as where a turn is read in two parts; nothing is kept, so that
+        gradients may flow back through all of it.
+        """
+        rows = []
+        for seen, (_, names) in zip(self._see([image for image, _ in turns]), turns, strict=True):
+            for name in names:
+                before, behind = self.conversation.around_image(question(name, self.guideline), self.order)
+                rows.append(joined(self._text(before), joined(seen, self._text(behind))))
+        return self._run(rows, None, [0] * len(rows), [0] * len(rows))[:, -1]
+
     def _logits(
         self, images: Sequence[Image], asked: dict[str, tuple[list[int], list[int]]]
     ) -> list[dict[str, Tensor]]:
@@ -162,9 +175,9 @@ class VisionLanguageJudge:
         return list((states[:, -1].float() @ answers.T).cpu())
 
     def _run(
-        self, passages: Sequence[Passage], cache: DynamicCache, starts: Sequence[int], kept: Sequence[int]
+        self, passages: Sequence[Passage], cache: DynamicCache | None, starts: Sequence[int], kept: Sequence[int]
     ) -> Tensor:
-        """Last states of (rows, length, width), padded in front; `cache` grows by what is read.
+        """Last states of (rows, length, width), padded in front; `cache`, if there is one, grows by what is read.
 
         `starts` is the position at which each passage begins, `kept` how many tokens of its row the cache holds.
         """
@@ -178,7 +191,7 @@ class VisionLanguageJudge:
             attention_mask=_mask(kept, [passage.length for passage in passages], device),
             position_ids=positions.transpose(0, 1),
             past_key_values=cache,
-            use_cache=True,
+            use_cache=cache is not None,
             visual_pos_masks=visual if deep else None,
             deepstack_visual_embeds=deep or None,
         ).last_hidden_state
