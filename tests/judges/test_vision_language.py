@@ -16,9 +16,9 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from aes_audit.errors import InfrastructureError, UnknownName
 from aes_audit.judges.guideline import Guideline, question
+from aes_audit.judges.spec import ORDERS
 from aes_audit.judges.vision_language import QwenSettings, load_qwen_judge
 from aes_audit.judges.vision_language_judge import VisionLanguageJudge
-from aes_audit.judges.vision_language_texts import ORDERS
 from aes_audit.prompts.dimensions import DIMENSIONS
 from aes_audit.rewards.memory_batch import MemoryBatch
 

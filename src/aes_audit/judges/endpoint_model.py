@@ -17,7 +17,7 @@ from aes_audit.endpoints.options import LIMITS, read_choice, read_limits, read_n
 from aes_audit.endpoints.pacing import Clock
 from aes_audit.errors import UnknownName, UsageError
 from aes_audit.judges.guideline import Guideline
-from aes_audit.judges.spec import JudgeSpec, read_guideline, read_size
+from aes_audit.judges.spec import ORDERS, JudgeSpec, read_guideline, read_size
 from aes_audit.weights.pinned import Weights
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def resolve_endpoint_judge(spec: JudgeSpec, root: Path) -> EndpointJudgeModel:
         model=model,
         address=read_address(url) if at else OPENAI,
         guideline=read_guideline(options, root),
-        order=read_choice("order", options.get("order", "text-first"), ("text-first", "image-first")),
+        order=read_choice("order", options.get("order", ORDERS[0]), ORDERS),
         size=read_size(options),
         top=read_whole("top", options.get("top", "20"), most=20),
         price=None if price is None else read_number("price", price, "US dollars per question, 0 for none", least=0.0),

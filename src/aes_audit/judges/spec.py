@@ -16,7 +16,10 @@ from aes_audit.generators.spec import parse_spec
 from aes_audit.judges.guideline import Guideline
 from aes_audit.weights.source import file_at
 
-__all__ = ["JudgeSpec", "parse_judge", "read_guideline", "read_size"]
+__all__ = ["ORDERS", "JudgeSpec", "parse_judge", "read_guideline", "read_size"]
+
+ORDERS = ("text-first", "image-first")
+"""What comes first in the user's turn; the published judge was asked text first (PROTOCOL section 5)."""
 
 _SIDES = (32, 2048)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from aes_audit.device import default_dtype
 from aes_audit.errors import ModelNotFound, UnknownName, UsageError
 from aes_audit.judges.guideline import Guideline, trained_guideline
-from aes_audit.judges.spec import JudgeSpec, read_guideline, read_size
+from aes_audit.judges.spec import ORDERS, JudgeSpec, read_guideline, read_size
 from aes_audit.weights.pinned import Weights, resolve_weights
 from aes_audit.weights.source import Source, parse_source
 
@@ -33,7 +33,6 @@ PUBLISHED: Mapping[str, tuple[str, str]] = {
 trained on (that of the CSV beside the published code). Source: PROTOCOL section 5."""
 
 _OPTIONS = ("order", "size", "dtype", "guideline", "processor")
-_ORDERS = ("text-first", "image-first")
 _DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -184,11 +183,11 @@ def resolve_qwen_judge(
 
 def read_settings(options: Mapping[str, str], device: str) -> QwenSettings:
     """The settings in a SPEC's brackets; raises UsageError for a value that they cannot have."""
-    for name, known in (("order", _ORDERS), ("dtype", _DTYPES)):
+    for name, known in (("order", ORDERS), ("dtype", _DTYPES)):
         if options.get(name, known[0]) not in known:
             raise UsageError(f"option {name}={options[name]}: choose {', '.join(known)}.")
     return QwenSettings(
-        options.get("dtype", default_dtype(device)), options.get("order", _ORDERS[0]), read_size(options)
+        options.get("dtype", default_dtype(device)), options.get("order", ORDERS[0]), read_size(options)
     )
 
 

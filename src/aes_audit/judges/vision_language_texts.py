@@ -13,10 +13,7 @@ from aes_audit.errors import InfrastructureError
 from aes_audit.prompts.dimensions import LEVELS
 from aes_audit.weights.loading import loading, refuse_empty_tokenizer
 
-__all__ = ["ORDERS", "QwenConversation", "read_qwen_conversation"]
-
-ORDERS = ("text-first", "image-first")
-"""What comes first in the user's turn; the published judge was asked text first (PROTOCOL section 5)."""
+__all__ = ["QwenConversation", "read_qwen_conversation"]
 
 _IMAGE_TOKEN = "<|image_pad|>"
 
