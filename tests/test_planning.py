@@ -172,7 +172,21 @@ class TestLive:
                     "judge": {"judge"},
                     "images": {"images"},
                 }
+                # Where two judges are held against each other, the last of them is only held against.
+                expected["preference"] -= {"preference/q"} if metric in TRUTH_NEEDED else set()
                 assert read[metric] == expected[kind]
+
+    def test_preference_judges_are_compared_two_by_two(self) -> None:
+        subjects = live_subjects(config(["a"]), PROFILE)
+        judges = [f"preference/{name}" for name in "xyz"]
+        cases = live_cases(subjects, PROFILE, THRESHOLDS, judges)
+        found = [(case.scorer, case.truth) for case in cases if case.metric == "preference_agreement"]
+        assert found == [(judges[0], judges[1]), (judges[0], judges[2]), (judges[1], judges[2])]
+        assert_tellable(cases)
+
+    def test_one_preference_judge_is_compared_with_nobody(self) -> None:
+        cases = live_cases(live_subjects(config(["a"]), PROFILE), PROFILE, THRESHOLDS, ["preference/p"])
+        assert "preference_agreement" not in metrics(cases)
 
     def test_a_case_carries_the_gate_of_its_scorer(self) -> None:
         asked = {case.scorer: case.gate for case in live(["a"])[1] if case.metric == "success_rate"}
@@ -205,7 +219,7 @@ class TestRecorded:
     def test_when_nothing_is_named_every_model_and_scorer_is_audited(self) -> None:
         subjects, cases = recorded(table("a", "b"))
         assert (subjects.models, subjects.rewards) == (("a", "b"), ("blip-itm", "pretty"))
-        assert metrics(cases) == set(SCORED_BY) - PAIRED
+        assert metrics(cases) == set(SCORED_BY) - PAIRED - {"preference_agreement"}
         quality = {(case.subject, case.scorer) for case in cases if case.metric == "quality_shift"}
         assert quality == set(product("ab", ("blip-itm", "pretty")))
         on = {(case.subject, case.models) for case in cases if case.metric == "reward_auroc"}
@@ -247,6 +261,8 @@ class TestRecorded:
         _, cases = recorded(table("a", scorers=["pretty", "preference/p", "preference/q"]))
         truths = {(case.truth, case.group) for case in cases if case.metric == "reward_auroc"}
         assert truths == {("preference/p", None), ("preference/q", None)}
+        compared = [(case.scorer, case.truth) for case in cases if case.metric == "preference_agreement"]
+        assert compared == [("preference/p", "preference/q")]
         assert_tellable(cases)
 
     def test_the_matcher_is_blip_itm_or_the_profiles(self) -> None:
@@ -254,7 +270,8 @@ class TestRecorded:
         assert {case.scorer for case in cases if case.metric == "concept_kept"} == {"blip-itm", "match"}
 
     def test_every_metric_of_the_contract_is_planned_where_the_table_has_its_rows(self) -> None:
-        _, cases = recorded(Evidence.concat([table("a", "b"), OTHER_SETS]), base_model="b")
+        scorers = ("pretty", "blip-itm", "judge/clarity", "preference/p", "preference/q")
+        _, cases = recorded(Evidence.concat([table("a", "b", scorers=scorers), OTHER_SETS]), base_model="b")
         assert metrics(cases) == set(METRIC_NEEDS)
         assert_tellable(cases)
 

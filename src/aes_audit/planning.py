@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from aes_audit.gates.thresholds import Gate, Profile, Thresholds
 from aes_audit.measures.names import METRIC_NEEDS, PAIRED, REWARD_SUBJECT, SCORED_BY, TRUTH_NEEDED
@@ -156,8 +157,16 @@ def _generator_cases(
             continue
         base = subjects.base_model if metric in PAIRED else None
         for model in subjects.models:
-            for scorer in scorers[kind]:
-                yield Case(metric, (model,), base, scorer, None, thresholds.gate(profile.name, metric, scorer))
+            for scorer, truth in _read(scorers[kind], metric):
+                yield Case(metric, (model,), base, scorer, truth, thresholds.gate(profile.name, metric, scorer))
+
+
+def _read(scorers: Sequence[str], metric: str) -> Iterator[tuple[str, str | None]]:
+    """Each scorer; where one is held against another, each two of them once."""
+    if metric in TRUTH_NEEDED:
+        yield from combinations(scorers, 2)
+    else:
+        yield from ((scorer, None) for scorer in scorers)
 
 
 def _editing_cases(models: Sequence[str], profile: Profile, thresholds: Thresholds) -> Iterator[Case]:

@@ -69,7 +69,7 @@ class _Plan:
                 if base is not None and scorer not in self._scorers(base, needs):
                     continue
                 gate = self.thresholds.gate(self.profile.name, metric, scorer)
-                for truth in self._truths(model) if needs.truth else (None,):
+                for truth in self._truths(model, scorer) if needs.truth else (None,):
                     for group in self._groups(model, needs):
                         for reference in self._references(scorer) if metric == "art_z" else (None,):
                             yield Case(metric, (model,), base, scorer, truth, gate, group, reference)
@@ -85,7 +85,7 @@ class _Plan:
             rated = needs.set != "ratings" or any(name.startswith("truth/") for name in there)
             return judge if rated and not (needs.of_scorer and self.named) else ()
         if needs.scorer == "preference":
-            return tuple(name for name in there if name.startswith("preference/"))
+            return tuple(name for name in there if name.startswith(PREFERENCE))
         if needs.scorer == "matcher" and needs.set == "emotion":
             return tuple(name for name in there if name.endswith(FACE))
         rewards = tuple(name for name in there if _is_reward(name))
@@ -95,8 +95,10 @@ class _Plan:
             return tuple(name for name in rewards if name in self.named)
         return (*rewards, *judge) if needs.also_judge else rewards
 
-    def _truths(self, model: str) -> Sequence[str]:
-        return [name for name in self.evidence.scorers(model, "pairs") if name.startswith("preference/")]
+    def _truths(self, model: str, scorer: str) -> Sequence[str]:
+        """The preference judges that a reward is held against; of two such judges, the second in the alphabet."""
+        found = [name for name in self.evidence.scorers(model, "pairs") if name.startswith(PREFERENCE)]
+        return [name for name in found if name > scorer] if scorer.startswith(PREFERENCE) else found
 
     def _groups(self, model: str, needs: Needs) -> Sequence[str | None]:
         if needs.set != "ratings":

@@ -16,7 +16,7 @@ from aes_audit.errors import InvalidBaseline, UsageError
 from aes_audit.evidence.progress import Progress
 from aes_audit.options import AuditConfig, read_config
 from aes_audit.planning import Case
-from aes_audit.report.notes import baseline_notes, image_notes
+from aes_audit.report.notes import baseline_notes, image_notes, position_notes
 from aes_audit.report.results import Entry, prepare_results, run_provenance, write_results
 from aes_audit.report.table import images_saved, verdict_table
 
@@ -149,6 +149,7 @@ class AuditRun:
         yield from verdict_table(self.entries)
         yield from baseline_notes(self.entries)
         yield from image_notes(self.entries)
+        yield from position_notes(self.entries)
         yield from images_saved(self.entries)
         if self._complaint:
             yield f"ERROR: {self._complaint}"

@@ -61,7 +61,8 @@ def whole(build: Build) -> Callable[..., Evidence]:
                 for image in ("original", "wide"):
                     for prompt in ("original", "wide"):
                         cells[model, "pairs", image, prompt, scorer] = rng.normal(size=items)
-            cells[model, "pairs", "pair", "wide", "preference/vlm"] = rng.choice([0, 0.5, 1], size=items)
+            for judge in ("vlm", "other"):
+                cells[model, "pairs", "pair", "wide", f"preference/{judge}"] = rng.choice([0, 0.5, 1], size=items)
             for dimension in DIMENSIONS:
                 for image in ("original", "wide"):
                     cells[model, "pairs", image, None, f"judge/{dimension}"] = rng.uniform(0, 2, items)

@@ -23,6 +23,7 @@ Whole = Callable[..., Evidence]
 CONTRACT = [
     "image_faults",
     "success_rate",
+    "preference_agreement",
     "quality_shift",
     "wide_quality",
     "dimension_shift",
@@ -58,10 +59,12 @@ def asked(name: str, group: str | None, table: Evidence, **more: Any) -> Measure
     """Measure a metric of the table in which everything can be measured."""
     metric = METRICS[name]
     model = "human" if metric.set in ("art", "ratings") else "aligned"
-    scorer = "hpsv3" if metric.scorer_kind == "reward" else None
+    scorer = {"reward": "hpsv3", "preference": "preference/vlm"}.get(metric.scorer_kind)
+    truth = {"reward": "preference/vlm", "preference": "preference/other"}.get(metric.scorer_kind)
     base = "base" if metric.paired else None
     reference = "base" if name == "art_z" else None
-    return measure(name, table, model=model, base_model=base, scorer=scorer, group=group, reference=reference, **more)
+    named: dict[str, Any] = {"base_model": base, "scorer": scorer, "truth": truth, "group": group, "reference": reference}
+    return measure(name, table, model=model, **named, **more)
 
 
 def test_the_metrics_are_those_of_the_contract() -> None:
@@ -136,7 +139,7 @@ def test_a_wider_confidence_never_narrows(table: Evidence) -> None:
 
 
 def test_per_model_metrics_keep_no_base_model(table: Evidence) -> None:
-    assert measure("success_rate", table, model="aligned", base_model="base").base_model is None
+    assert measure("quality_shift", table, model="aligned", base_model="base", scorer="hpsv3").base_model is None
 
 
 def test_a_misspelt_metric_or_model_lists_what_exists(table: Evidence) -> None:

@@ -42,7 +42,8 @@ def table(models: tuple[str, ...] = ("base", "aligned"), items: int = 30) -> Evi
                     for prompt in ("original", "wide"):
                         rows.append(Row(*place, image, prompt, scorer, float(rng.normal())))
                 rows += [Row(*place, image, None, f"judge/{name}", float(rng.uniform(0, 2))) for name in DIMENSIONS[:4]]
-            rows.append(Row(*place, "pair", "wide", "preference/vlm", float(rng.choice([0.0, 0.5, 1.0]))))
+            for name in ("vlm", "other"):
+                rows.append(Row(*place, "pair", "wide", f"preference/{name}", float(rng.choice([0.0, 0.5, 1.0]))))
     return Evidence.from_rows(rows)
 
 
@@ -67,7 +68,9 @@ def test_every_metric_of_the_pairs_writes_every_field_of_the_contract(tmp_path: 
             model="aligned",
             base_model="base" if metric in PAIRED else None,
             scorer=scorer,
-            truth="preference/vlm" if metric in TRUTH_NEEDED else None,
+            truth={"reward": "preference/vlm", "preference": "preference/other"}[kind]
+            if metric in TRUTH_NEEDED
+            else None,
         )
         entries.append(entry(judge(measurement, None, METRICS[metric].bad), metric, None))
     result = written(tmp_path / "r.json", *entries)

@@ -102,7 +102,7 @@ class Settled:
         """What to report: `partial`, measured on the items seen, without the estimate that stopping has biased."""
         how = {"early_stop": self.rule, "stopped_at": self.at, "planned": self.planned, "bounds": list(self.bounds)}
         blank: dict[str, Any] = dict.fromkeys(("estimate", "interval", "statistic", "p_value"))
-        kept = {key: partial.details[key] for key in ("lost", "ties") if key in partial.details}
+        kept = {key: partial.details[key] for key in ("lost", "ties", "position") if key in partial.details}
         shown = replace(partial, **blank, details={**kept, **how}, reason=self.reason)
         if self.gate.advisory:
             return Judgement(shown, self.gate, Verdict.ADVISORY, f"would be {self.verdict.value}: {self.reason}")

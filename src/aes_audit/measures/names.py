@@ -21,7 +21,7 @@ class Needs(NamedTuple):
     of_scorer: bool = False
     """Whether the verdict is about the scorer and not about the model."""
     truth: bool = False
-    """Whether the scorer is held against a preference judge."""
+    """Whether the scorer is held against a preference judge, which may itself be one."""
     also_judge: bool = False
     """Whether the sum of the dimension judge is read beside the rewards, as the paper's tables do."""
     groups: tuple[str | None, ...] = (None,)
@@ -41,6 +41,7 @@ METRIC_NEEDS: Mapping[str, Needs] = MappingProxyType(
         "concept_kept": Needs("pairs", "matcher"),
         "realignment_quality": Needs("pairs", "reward", paired=True, also_judge=True),
         "realignment_success": Needs("pairs", "preference", paired=True),
+        "preference_agreement": Needs("pairs", "preference", truth=True),
         "reward_auroc": Needs("pairs", "reward", of_scorer=True, truth=True),
         "reward_accuracy": Needs("pairs", "reward", of_scorer=True, truth=True),
         "reward_balanced_accuracy": Needs("pairs", "reward", of_scorer=True, truth=True),
@@ -75,4 +76,4 @@ REWARD_SUBJECT = frozenset(name for name, needs in METRIC_NEEDS.items() if needs
 """Metrics whose subject is the scorer and not the generator."""
 
 TRUTH_NEEDED = frozenset(name for name, needs in METRIC_NEEDS.items() if needs.truth)
-"""Metrics that hold a reward against a preference judge."""
+"""Metrics that hold a reward, or a preference judge, against a preference judge."""

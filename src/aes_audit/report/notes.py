@@ -1,12 +1,13 @@
-"""What comparisons with baselines noted and what became of the images, as lines under the verdict table."""
+"""What comparisons with baselines noted, what became of the images, and how judges saw them: lines under the table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from aes_audit.report.results import Entry
 
-__all__ = ["baseline_notes", "image_notes"]
+__all__ = ["baseline_notes", "image_notes", "position_notes"]
 
 
 def baseline_notes(entries: Sequence[Entry]) -> Iterator[str]:
@@ -33,6 +34,27 @@ def image_notes(entries: Sequence[Entry]) -> Iterator[str]:
         parts += [f"not read whole: {_kinds(cut)}"] if cut else []
         if parts:
             yield f"images of {entry['model']}: {'; '.join(parts)}"
+
+
+def position_notes(entries: Sequence[Entry]) -> Iterator[str]:
+    """One line per generator and judge that was shown the images: how far their order decided."""
+    for entry in entries:
+        position = entry["details"].get("position")
+        if entry["metric"] != "success_rate" or not position:
+            continue
+        both, parts = position["both_orders"], []
+        if both:
+            followed = round(position["followed_position"] * both)
+            parts += [f"the orders disagreed on {position['disagreements']} of {both} pairs ({followed} by position)"]
+        if position["first_share"] is not None:
+            parts += [f"the first image was chosen in {position['first_share']:.1%}{_percent(position)} of answers"]
+        if parts:
+            yield f"{entry['scorer']} on {entry['model']}: {'; '.join(parts)}"
+
+
+def _percent(position: Mapping[str, Any]) -> str:
+    bounds = position["first_share_interval"]
+    return f" [{bounds[0]:.1%}, {bounds[1]:.1%}]" if bounds else ""
 
 
 def _kinds(counts: Mapping[str, int]) -> str:

@@ -75,6 +75,8 @@ def _read(entry: Entry) -> str:
     if entry["subject"] == entry["scorer"]:
         reference = entry["details"].get("reference") or {}
         return str(entry["details"].get("truth") or reference.get("model") or "")
+    if judges := entry["details"].get("judges"):
+        return " and ".join(str(judge).removeprefix("preference/") for judge in judges)
     return str(entry["scorer"])
 
 
