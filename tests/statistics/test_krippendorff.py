@@ -13,7 +13,7 @@ from aes_audit.statistics.krippendorff import coincidences, ordinal_alpha
 
 seeded = settings(derandomize=True, deadline=None, max_examples=150)
 
-# Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", section D: four observers, twelve units, 0: not seen.
+# Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", section D: four observers, twelve units; 0 is none.
 PUBLISHED = np.array(
     [
         [1, 2, 3, 3, 2, 1, 4, 1, 2, 0, 0, 0],

@@ -9,16 +9,20 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from aes_audit.command.prompts import prompts
+from aes_audit.command.ratings import ratings
 from aes_audit.command.request import ScoreRequest, score_request
 from aes_audit.command.train_lora import train_lora
 from aes_audit.errors import AesAuditError, UsageError
 
 __all__ = ["main"]
 
-USAGE = """usage: aes-audit score|train-lora ...
+USAGE = """usage: aes-audit score|train-lora|ratings|prompts ...
 
 score        score images under texts with a reward model: `aes-audit score --help`
-train-lora   train an adapter that makes a generator follow its prompts again: `aes-audit train-lora --help`"""
+train-lora   train an adapter that makes a generator follow its prompts again: `aes-audit train-lora --help`
+ratings      ask people: write blinded sheets, read their answers: `aes-audit ratings --help`
+prompts      build a set of wide-spectrum prompts, or check one: `aes-audit prompts --help`"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +55,12 @@ def _score(arguments: Sequence[str]) -> int:
     return score(request)
 
 
-_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"score": _score, "train-lora": train_lora}
+_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "score": _score,
+    "train-lora": train_lora,
+    "ratings": ratings,
+    "prompts": prompts,
+}
 
 
 def _say(message: str, code: int) -> int:

@@ -1,0 +1,1 @@
+"""People as judges: blinded sheets for them, and their answers as evidence."""
