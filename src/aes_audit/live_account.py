@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from aes_audit.endpoints.budget import dollars
 from aes_audit.gates.reach import sight
 from aes_audit.generators.editing import STRENGTH
 from aes_audit.generators.families import proposed_base
+from aes_audit.judges.endpoint_model import EndpointJudgeModel
+from aes_audit.judges.registry import ClassifierJudgeModel
+from aes_audit.prompts.dimensions import DIMENSIONS
 
 if TYPE_CHECKING:
     from aes_audit.generators.protocol import ResolvedGenerator
@@ -31,12 +35,26 @@ def header(session: LiveSession) -> list[str]:
         f"({_short(prompts.digest)}), device {session.device}, store {session.config.store}",
         f"  generators: {', '.join(shown)}",
         f"  rewards: {', '.join(rewards)}",
+        *_judge_header(session),
         *session.spending.header(session.generators, prompts, session.store),
         *session.questions.header(session.spending),
         *_comparisons(session),
         *_edits_header(session),
         *_sights(session),
     ]
+
+
+def _judge_header(session: LiveSession) -> Iterator[str]:
+    """The dimension judge where it is asked in words: by which guideline, and at what price."""
+    judge = session.judge
+    if isinstance(judge, ClassifierJudgeModel):
+        return
+    line = f"  judge: {judge.name} ({_short(judge.revision)}), guideline {judge.guideline.name} "
+    line += f"({_short(judge.guideline.digest)})"
+    if isinstance(judge, EndpointJudgeModel):
+        price = "an unknown price" if judge.price is None else dollars(judge.price)
+        line += f", asked at {judge.address.host}, {len(DIMENSIONS)} questions per image at {price} each"
+    yield line
 
 
 def _comparisons(session: LiveSession) -> Iterator[str]:
@@ -78,12 +96,16 @@ def provenance(session: LiveSession) -> Mapping[str, Any]:
         "changed_images": session.store.changed,
         "warnings": list(session.warnings),
         "edits": _edits_provenance(session) if _edits_anything(session) else None,
-        **session.spending.record(session.generators, judges=bool(session.preferences.onlookers)),
+        **session.spending.record(session.generators, judges=_hosted_judges(session)),
         **session.preferences.provenance(),
         "models": {
             name: {"revision": model.revision, "identity": dict(model.identity)} for name, model in pinned.items()
         },
     }
+
+
+def _hosted_judges(session: LiveSession) -> bool:
+    return bool(session.preferences.onlookers) or isinstance(session.judge, EndpointJudgeModel)
 
 
 def _edits_provenance(session: LiveSession) -> Mapping[str, Any]:

@@ -17,7 +17,8 @@ from aes_audit.generators.editing import ResolvedEditor
 from aes_audit.generators.families import ProvenanceWarning, provenance_warnings
 from aes_audit.generators.registry import resolve_model
 from aes_audit.generators.resolve import DiffusersModel
-from aes_audit.judges.registry import ClassifierJudgeModel, resolve_judge
+from aes_audit.judges.endpoint_model import EndpointJudgeModel
+from aes_audit.judges.registry import DimensionJudgeModel, resolve_judge
 from aes_audit.live_account import ORDER_SEED, header, provenance
 from aes_audit.live_judges import PreferencePanel, Questions
 from aes_audit.measures.names import METRIC_NEEDS
@@ -143,11 +144,15 @@ class LiveSession(AuditSession):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a reader of the results must know about how the models compare, a sentence each."""
+        """What a reader of the results must know about how models compare and what judged them, a sentence each."""
         base = self.generators[self.subjects.base_model] if self.subjects.base_model else None
-        said = provenance_warnings([self.generators[name] for name in self.subjects.models], base)
+        said = (
+            *provenance_warnings([self.generators[name] for name in self.subjects.models], base),
+            *self.judge.warnings,
+        )
         asked = self.config.require_pinned == "on"
         judges = [judge.name for judge in self.preferences.onlookers]
+        judges += [self.judge.name] if isinstance(self.judge, EndpointJudgeModel) else []
         hosted = hosted_warning(self.generators, self.config.rootdir, judges) if asked else None
         return (*said, hosted) if hosted else said
 
@@ -172,9 +177,11 @@ class LiveSession(AuditSession):
         return {name: resolve_reward(spec, device=self.device, root=root, cache=cache) for name, spec in specs.items()}
 
     @cached_property
-    def judge(self) -> ClassifierJudgeModel:
+    def judge(self) -> DimensionJudgeModel:
         """The dimension judge, pinned."""
-        return resolve_judge(self.profile.judge, device=self.device)
+        cache, root = self.config.store / "fingerprints", self.config.rootdir
+        judge = resolve_judge(self.profile.judge, device=self.device, root=root, cache=cache)
+        return judge.paid_from(self.spending.budget) if isinstance(judge, EndpointJudgeModel) else judge
 
     @cached_property
     def preferences(self) -> PreferencePanel:

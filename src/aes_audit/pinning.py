@@ -11,7 +11,7 @@ from aes_audit.generators.protocol import ResolvedGenerator
 from aes_audit.generators.registry import is_hosted
 from aes_audit.generators.resolve import DiffusersModel
 from aes_audit.generators.spec import parse_spec
-from aes_audit.judges.registry import ClassifierJudgeModel
+from aes_audit.judges.protocol import ResolvedJudge
 from aes_audit.rewards.catalogue import CATALOGUE
 from aes_audit.rewards.protocol import ResolvedReward
 from aes_audit.rewards.registry import REWARDS, ClipEntry
@@ -25,7 +25,7 @@ __all__ = ["hosted_warning", "pinned_model", "pinned_reward", "refuse_floating"]
 def refuse_floating(
     models: Iterable[ResolvedGenerator],
     rewards: Mapping[str, ResolvedReward],
-    judge: ClassifierJudgeModel,
+    judge: ResolvedJudge,
     root: Path,
 ) -> None:
     """Raise UsageError that says what to write instead of every SPEC that names a branch, a tag or nothing.
@@ -35,7 +35,7 @@ def refuse_floating(
     """
     said = [(model.name, pinned_model(model, root)) for model in models]
     said += [(spec, pinned_reward(spec, reward)) for spec, reward in rewards.items()]
-    said += [(judge.name, _at(judge.weights) if judge.weights.source.is_floating else None)]
+    said += [(str(weights.source), _at(weights)) for weights in judge.sources if weights.source.is_floating]
     if floating := [f"{pinned!r} for {spec!r}" for spec, pinned in said if pinned]:
         raise UsageError(f"--audit-require-pinned refuses revisions that may change: write {', '.join(floating)}.")
 
