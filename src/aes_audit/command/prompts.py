@@ -6,8 +6,9 @@ import argparse
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from threading import Event
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
@@ -17,7 +18,7 @@ from aes_audit.prompts.instruction import ATTRIBUTE_WORDS, EXTRA_EFFECTS
 
 if TYPE_CHECKING:
     from aes_audit.prompts.building import Built
-    from aes_audit.prompts.building_request import BuildRequest, Stop
+    from aes_audit.prompts.building_request import BuildRequest
 
 __all__ = ["prompts"]
 
@@ -51,10 +52,12 @@ def _build(typed: argparse.Namespace) -> int:
     from aes_audit.evidence.progress import Progress
     from aes_audit.prompts.building_request import Stop, build_prompts
 
-    request, stop = _request(typed), Stop()
-    with _heard(stop):
-        built = build_prompts(request, progress=Progress(sys.stderr.isatty), stop=stop)
-    _report(request, built)
+    class Interrupts(Stop):
+        def listening(self) -> AbstractContextManager[None]:
+            return _heard(self.wished)
+
+    request = _request(typed)
+    _report(request, build_prompts(request, progress=Progress(sys.stderr.isatty), stop=Interrupts()))
     return 0
 
 
@@ -99,12 +102,12 @@ def _report(request: BuildRequest, built: Built) -> None:
 
 
 @contextmanager
-def _heard(stop: Stop) -> Iterator[None]:
+def _heard(wished: Event) -> Iterator[None]:
     """Ctrl-C ends the build after the calls under way, which are paid for; a second one ends the process."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        stop.wished.set()
+        wished.set()
         _say("waiting for the calls under way; press Ctrl-C again to leave without their answers")
 
     before = signal.signal(signal.SIGINT, handle)

@@ -57,13 +57,13 @@ class Output:
         shown = f"--output {str(self.file)!r}"
         if self.file.suffix != ".jsonl":
             raise UsageError(f"{shown}: the name of a prompt set ends in .jsonl, or no profile could name it.")
-        if not self.file.parent.is_dir() or not os.access(self.file.parent, os.W_OK):
+        if not os.path.isdir(self.file.parent) or not os.access(self.file.parent, os.W_OK):
             raise UsageError(f"{shown}: the folder {str(self.file.parent)!r} is not there or not yours to write in.")
-        if self.journal.is_file():
+        if os.path.isfile(self.journal):
             # A build that was killed while it wrote its files writes them again.
             return
         for there in (self.file, self.companion):
-            if there.exists():
+            if os.path.lexists(there):
                 raise UsageError(f"{shown}: {str(there)!r} is there already: name another file, or remove it.")
 
     def write(self, pairs: Sequence[Written], companion: Mapping[str, Any]) -> None:

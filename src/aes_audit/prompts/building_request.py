@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -78,10 +78,14 @@ class BuildRequest:
 
 @dataclass(slots=True)
 class Stop:
-    """A wish to end: calls under way are finished, none is started. Waiting ends at once."""
+    """A wish to end: calls under way are finished, none is started, and waiting ends at once."""
 
     wished: threading.Event = field(default_factory=threading.Event)
     """Set once somebody wishes so."""
+
+    def listening(self) -> AbstractContextManager[None]:
+        """Around everything that is asked; whoever takes wishes from people says how."""
+        return nullcontext()
 
     def clock(self) -> Clock:
         """Time for the calls; a pause that the wish cuts short raises KeyboardInterrupt."""
@@ -121,7 +125,9 @@ def build_prompts(
             progress or Progress(),
         )
         dimensions = draw_dimensions(request.count, request.seed, balanced=request.balanced, allowed=request.dimensions)
-        built = builder.build(dimensions, draw_captions(captions.captions, request.seed, lexicon, rules, skipped))
+        drawn = draw_captions(captions.captions, request.seed, lexicon, rules, skipped)
+        with stop.listening():
+            built = builder.build(dimensions, drawn)
         request.output.write(built.pairs, _companion(request, captions, instruction, built, skipped, journal.begun))
         journal.finish()
     return built

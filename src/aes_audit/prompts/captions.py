@@ -15,6 +15,7 @@ from typing import Any
 
 from aes_audit.errors import InvalidPrompts
 from aes_audit.prompts.lexicon import words
+from aes_audit.weights.source import file_at
 
 __all__ = ["Caption", "Captions", "read_captions"]
 
@@ -55,8 +56,8 @@ def read_captions(source: str, files: str | None = None) -> Captions:
 
     Raises InvalidPrompts naming the source and the entry, ModelNotFound for a data set that cannot be fetched.
     """
-    path = Path(source)
-    hub = None if path.exists() else _HUB.fullmatch(source)
+    path = file_at(source, Path())
+    hub = _HUB.fullmatch(source) if path is None else None
     if hub:
         from aes_audit.prompts.captions_hub import hub_texts
 
@@ -64,7 +65,7 @@ def read_captions(source: str, files: str | None = None) -> Captions:
         return _captions(source, ((text, place, place) for place, text in texts), provenance)
     if files is not None:
         raise InvalidPrompts(f"--caption-files {files!r} belongs to a data set on the hub; {source!r} is none.")
-    readers = {".json": _coco, ".txt": _lines}
+    path, readers = path or Path(source), {".json": _coco, ".txt": _lines}
     if path.suffix.lower() not in readers:
         raise InvalidPrompts(f"captions {source!r}: give {_FORMS}.")
     try:

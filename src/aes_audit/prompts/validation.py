@@ -161,9 +161,10 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m aes_audi
     parser.add_argument("--other-language", action="store_true", help="not English: leave the lexicon out")
     typed = parser.parse_args(arguments)
     path = Path(typed.prompts) if typed.prompts.endswith(".jsonl") else prompt_set(typed.prompts)
-    reviewed = read_companion(path.with_suffix(".toml")).reviewed
+    companion = read_companion(path.with_suffix(".toml"))
     prompts = read_prompt_set(typed.prompts)
-    faults = set_faults(prompts.pairs, None if typed.other_language else read_lexicon(), reviewed)
+    foreign = typed.other_language or (companion.language or "en").lower().split("-")[0] != "en"
+    faults = set_faults(prompts.pairs, None if foreign else read_lexicon(), companion.reviewed)
     for fault in faults:
         print(fault)
     print(f"{prompts.name}: {len(prompts.pairs)} pairs, digest {prompts.digest[:12]}, {len(faults)} faults")
