@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aes_audit.prompts.building_filters import Runs
@@ -29,6 +29,7 @@ def drawn(captions: list[Caption], seed: int = 1, skipped: Counter[str] | None =
     return [caption.text for caption in draw_captions(captions, seed, LEXICON, Rules(), counts)]
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(1, 120), st.integers(), st.sets(st.sampled_from(DIMENSIONS), min_size=4))
 def test_balanced_draws_use_everything_equally_often(count: int, seed: int, allowed: set[str]) -> None:
     names = tuple(name for name in DIMENSIONS if name in allowed)
@@ -41,6 +42,7 @@ def test_balanced_draws_use_everything_equally_often(count: int, seed: int, allo
     assert max(sizes.values()) - min(sizes[size] for size in SIZES) <= 1
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(1, 60), st.integers(), st.booleans())
 def test_draws_are_sets_in_the_protocol_s_order_and_the_seed_s_alone(count: int, seed: int, balanced: bool) -> None:
     pairs = draw_dimensions(count, seed, balanced=balanced)
@@ -64,6 +66,7 @@ def test_independent_draws_are_those_of_the_paper() -> None:
     assert max(used.values()) - min(used.values()) > 1
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.permutations(CAPTIONS[:20]), st.integers())
 def test_the_order_of_the_source_decides_nothing(shuffled: list[Caption], seed: int) -> None:
     assert drawn(shuffled, seed) == drawn(CAPTIONS[:20], seed)
@@ -90,6 +93,7 @@ def test_captions_that_no_pair_can_have_are_counted_by_their_reason() -> None:
 words_of_two = st.lists(st.sampled_from(["cat", "dog"]), min_size=1, max_size=9).map(" ".join)
 
 
+@settings(deadline=None, max_examples=50)
 @given(words_of_two, st.lists(words_of_two, min_size=1, max_size=4))
 def test_near_duplicates_are_found_as_the_validator_counts_them(text: str, others: list[str]) -> None:
     rules, runs = Rules(), Runs(Rules())

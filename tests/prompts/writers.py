@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,20 @@ from endpoints.hosts import Asked, Sent
 
 from aes_audit.prompts.building_output import Output
 from aes_audit.prompts.building_request import BuildRequest
-from aes_audit.prompts.building_writer import Writer, resolve_writer
+from aes_audit.prompts.building_writer import resolve_writer
 from aes_audit.prompts.instruction import read_instruction
 from aes_audit.prompts.pairs import read_prompt_set
 
-__all__ = ["EFFECTS", "SAID", "asked_for", "captions_file", "completion", "request_for", "reset_limits", "wide", "write"]
+__all__ = [
+    "EFFECTS",
+    "SAID",
+    "asked_for",
+    "captions_file",
+    "completion",
+    "request_for",
+    "wide",
+    "write",
+]
 
 EFFECTS: Mapping[str, str] = read_instruction(extra_effects="forbid", attribute_words="free").effects
 """Dimension -> what the instruction says of it."""
@@ -49,7 +57,7 @@ def asked_for(asked: Asked) -> tuple[str, list[str]]:
 
 
 def wide(caption: str, dimensions: list[str]) -> str:
-    """A wide prompt that passes every check: the caption, and for each dimension its words and some of nobody else's."""
+    """A wide prompt that passes every check: the caption, and for each dimension its words and some of its own."""
     digits = sha256(" ".join((caption, *dimensions)).encode()).hexdigest()
     odd = ["".join("bcdfghjklmnpqrvw"[int(digit, 16)] + "u" for digit in digits[i : i + 4]) for i in range(0, 64, 4)]
     parts = (f"{SAID[name]} {' '.join(odd[3 * i : 3 * i + 3])}" for i, name in enumerate(dimensions))
@@ -85,11 +93,3 @@ def request_for(folder: Path, url: str, **changes: Any) -> BuildRequest:
         "seed": 7,
     }
     return BuildRequest(**{**usual, **changes})
-
-
-def reset_limits(writer: Writer, **changes: Any) -> Writer:
-    """The writer with other limits."""
-    return replace(writer, limits=replace(writer.limits, **changes))
-
-
-Answering = Callable[[Asked], Sent]

@@ -146,6 +146,8 @@ def _parsed(line: str) -> Any:
 def _usable(file: Path) -> Iterator[None]:
     try:
         yield
+    except Timeout:
+        raise
     except OSError as error:
         raise UsageError(
             f"the answers cannot be kept in {str(file)!r}: {error.strerror or error}; free some space or name another "
