@@ -13,7 +13,16 @@ import numpy as np
 from aes_audit.controls.scene import Scene
 from aes_audit.prompts.dimensions import DIMENSIONS
 
-__all__ = ["EXPRESSIONS", "LOW_ENDS", "MAX_WORDS", "expression_caption", "low_phrases", "plain_caption", "wide_caption"]
+__all__ = [
+    "EXPRESSIONS",
+    "LOW_ENDS",
+    "MAX_WORDS",
+    "expression_caption",
+    "low_phrases",
+    "named_in",
+    "plain_caption",
+    "wide_caption",
+]
 
 MAX_WORDS = 44
 """Most words and commas a caption can have with four low ends; the tokenizers hold 48 with start and end."""
@@ -143,7 +152,15 @@ def plain_caption(scene: Scene, rng: np.random.Generator) -> str:
 
 
 def _named(adjectives: str, scene: Scene, rng: np.random.Generator) -> str:
-    opening = _pick(_OPENINGS, rng)
+    return _opened(_pick(_OPENINGS, rng), adjectives, scene)
+
+
+def named_in(scene: Scene, opening: str) -> str:
+    """The plain caption with one of the openings: `a`, `a picture of a`, `there is a`, `a drawing of a`."""
+    return _opened(opening, scene.colour, scene)
+
+
+def _opened(opening: str, adjectives: str, scene: Scene) -> str:
     if opening.endswith("a"):
         opening = opening[:-1] + _article(adjectives)
     return f"{opening} {adjectives} {scene.kind} {_WHERE[scene.place]}"
