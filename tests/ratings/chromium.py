@@ -108,7 +108,9 @@ def opened(folder: Path) -> Iterator[Tab]:
     assert CHROMIUM is not None
     profile, downloads = folder / "profile", folder / "downloads"
     downloads.mkdir(parents=True)
-    process = subprocess.Popen([CHROMIUM, *_FLAGS, f"--user-data-dir={profile}", "about:blank"], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [CHROMIUM, *_FLAGS, f"--user-data-dir={profile}", "about:blank"], stderr=subprocess.DEVNULL
+    )
     try:
         with connect(_address(profile), max_size=None) as socket:
             tab = Tab(socket)

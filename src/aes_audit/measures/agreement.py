@@ -9,6 +9,7 @@ import numpy as np
 
 from aes_audit.errors import UsageError
 from aes_audit.measures.measurement import Measurement
+from aes_audit.measures.people import rater_agreement
 from aes_audit.measures.rates import case
 from aes_audit.measures.readings import JUDGE
 from aes_audit.measures.request import Request
@@ -67,6 +68,8 @@ def _agreement(request: Request, score: Callable[[Floats], Floats]) -> Measureme
         reason = "truth and judge are one class throughout" if rows else f"0 of {planned} items have every score"
         return request.unmeasured(n, missing, reason)
     details = _baseline(total, rows, score)
+    if score is agreement.quadratic_kappa and (people := _people(request)):
+        details["people"] = people
     if score is agreement.accuracy and rows == len(sums):
         correct = int(np.trace(agreement.class_table(total)))
         interval = proportion(correct, rows, request.confidence, request.interval)
@@ -76,6 +79,15 @@ def _agreement(request: Request, score: Callable[[Floats], Floats]) -> Measureme
         statistic = statistic_of_sums(sums, score)
         interval = bootstrap(statistic, len(sums), seed=request.seed, confidence=request.confidence)
     return request.measured(n, missing, estimate, interval, details)
+
+
+def _people(request: Request) -> dict[str, Any] | None:
+    """How far the people behind the truth agree with each other, where the table holds what each of them said."""
+    model = request.sole_model()
+    truths = [f"{TRUTH}/{name}" for name in _dimensions(request, model)]
+    return rater_agreement(
+        request.evidence, model, request.set, truths, seed=request.seed, confidence=request.confidence
+    )
 
 
 def _item_sums(request: Request) -> tuple[Floats, int, int, int]:

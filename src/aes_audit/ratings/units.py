@@ -54,7 +54,7 @@ def stratifying_judge(evidence: Evidence, models: Sequence[str], named: str | No
     if named is not None:
         full = named if _is_preference(named) else f"{PREFERENCE}/{named}"
         if full not in there:
-            raise UnknownName("preference judge in the evidence", named, there)
+            raise UnknownName("preference judge in the evidence", full, there)
         return full
     if len(there) != 1:
         several = f"several could stratify ({', '.join(there)}): name one with --judge" if there else "it has none"
