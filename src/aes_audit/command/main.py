@@ -12,15 +12,17 @@ from typing import NoReturn
 from aes_audit.command.prompts import prompts
 from aes_audit.command.ratings import ratings
 from aes_audit.command.request import ScoreRequest, score_request
+from aes_audit.command.train_judge import train_judge
 from aes_audit.command.train_lora import train_lora
 from aes_audit.errors import AesAuditError, UsageError
 
 __all__ = ["main"]
 
-USAGE = """usage: aes-audit score|train-lora|ratings|prompts ...
+USAGE = """usage: aes-audit score|train-lora|train-judge|ratings|prompts ...
 
 score        score images under texts with a reward model: `aes-audit score --help`
 train-lora   train an adapter that makes a generator follow its prompts again: `aes-audit train-lora --help`
+train-judge  train a judge of dimensions on rated images, and compare it with people: `aes-audit train-judge --help`
 ratings      ask people: write blinded sheets, read their answers: `aes-audit ratings --help`
 prompts      build a set of wide-spectrum prompts, or check one: `aes-audit prompts --help`"""
 
@@ -58,6 +60,7 @@ def _score(arguments: Sequence[str]) -> int:
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "score": _score,
     "train-lora": train_lora,
+    "train-judge": train_judge,
     "ratings": ratings,
     "prompts": prompts,
 }

@@ -7,15 +7,12 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
+from aes_audit.command.argument_types import OneLineParser, number, whole
+from aes_audit.command.interrupts import Interrupts
 from aes_audit.device import pick_device
 from aes_audit.errors import UsageError
 from aes_audit.evidence.progress import Progress
@@ -28,32 +25,6 @@ _DESCRIPTION = (
     "pictures and one table, pairs.jsonl or pairs.csv, with image, prompt and if wanted weight. The result is audited "
     "with `pytest audits/ --model=MODEL+lora=OUTPUT`."
 )
-
-
-@dataclass(slots=True)
-class _Interrupts:
-    """Ctrl-C during a training: the first one ends it after the step, the second one at once."""
-
-    asked: bool = False
-
-    def stop(self) -> bool:
-        """Whether somebody has asked to stop."""
-        return self.asked
-
-    @contextmanager
-    def heard(self) -> Iterator[Callable[[], bool]]:
-        """Listen while the training runs."""
-        before = signal.signal(signal.SIGINT, self._handle)
-        try:
-            yield self.stop
-        finally:
-            signal.signal(signal.SIGINT, before)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        # A step that is cut in half would leave weights that no undisturbed run has.
-        self.asked = True
 
 
 def train_lora(arguments: Sequence[str]) -> int:
@@ -72,7 +43,7 @@ def train_lora(arguments: Sequence[str]) -> int:
         return 0
     from aes_audit.mitigation.training import train
 
-    interrupts = _Interrupts()
+    interrupts = Interrupts()
     with interrupts.heard() as stop:
         progress = Progress(sys.stderr.isatty)
         try:
@@ -112,54 +83,32 @@ def _recipe(typed: argparse.Namespace) -> Recipe:
     )
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line, without the whole usage."""
-        self.exit(2, f"{self.prog}: {message} (see `{self.prog} --help`)\n")
-
-
 def _parser() -> argparse.ArgumentParser:
     plain = Recipe()
-    parser = _Parser(prog="aes-audit train-lora", description=_DESCRIPTION, allow_abbrev=False)
+    parser = OneLineParser(prog="aes-audit train-lora", description=_DESCRIPTION, allow_abbrev=False)
     add = parser.add_argument
     add("model", metavar="MODEL", help="what --model of an audit takes; its adapters are fused before the training")
     add("--data", required=True, metavar="FOLDER", help="pictures and their table")
     add("--output", required=True, metavar="FOLDER", help="a new folder for the adapter")
     add("--resume", action="store_true", help="go on with the training of --output; the same command otherwise")
-    add("--steps", type=_whole, default=plain.steps, metavar="N", help="updates (default: %(default)s)")
-    add("--batch-size", type=_whole, default=plain.batch_size, metavar="N", help="pairs at once (default: %(default)s)")
-    add("--accumulate", type=_whole, default=1, metavar="N", help="batches per update (default: %(default)s)")
-    add("--learning-rate", type=_number, default=plain.learning_rate, metavar="RATE", help="default: %(default)s")
-    add("--weight-decay", type=_number, default=plain.weight_decay, metavar="RATE", help="default: %(default)s")
-    add("--rank", type=_whole, default=plain.rank, metavar="N", help="rank of the adapter (default: %(default)s)")
-    add("--alpha", type=_whole, default=None, metavar="N", help="scales the adapter by N / rank (default: the rank)")
+    add("--steps", type=whole, default=plain.steps, metavar="N", help="updates (default: %(default)s)")
+    add("--batch-size", type=whole, default=plain.batch_size, metavar="N", help="pairs at once (default: %(default)s)")
+    add("--accumulate", type=whole, default=1, metavar="N", help="batches per update (default: %(default)s)")
+    add("--learning-rate", type=number, default=plain.learning_rate, metavar="RATE", help="default: %(default)s")
+    add("--weight-decay", type=number, default=plain.weight_decay, metavar="RATE", help="default: %(default)s")
+    add("--rank", type=whole, default=plain.rank, metavar="N", help="rank of the adapter (default: %(default)s)")
+    add("--alpha", type=whole, default=None, metavar="N", help="scales the adapter by N / rank (default: the rank)")
     add("--targets", type=_names, default=ATTENTION, metavar="NAMES", help="attention (default), text, or layer names")
     add("--timesteps", choices=TIMESTEPS, default=plain.timesteps, help="noise shares (default: %(default)s)")
     add("--size", type=_size, default=None, metavar="WxH", help="pixels (default: what the model is called with)")
-    add("--guidance", type=_number, default=None, metavar="X", help="guidance embedding (default: as it is called)")
+    add("--guidance", type=number, default=None, metavar="X", help="guidance embedding (default: as it is called)")
     add("--dtype", choices=("float32", "bfloat16"), default=None, help="of the frozen model (default: by device)")
     add("--save-dtype", choices=("float32", "bfloat16", "float16"), default=None, help="default: as --dtype")
     add("--seed", type=int, default=plain.seed, metavar="N", help="of everything random (default: %(default)s)")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="default: auto")
-    add("--checkpoint-every", type=_whole, default=50, metavar="N", help="steps (default: %(default)s)")
+    add("--checkpoint-every", type=whole, default=50, metavar="N", help="steps (default: %(default)s)")
     add("--gradient-checkpointing", action="store_true", help="less memory, slower")
     return parser
-
-
-def _whole(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"invalid value {text!r}: give a whole number of 1 or more")
-    return int(text)
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"invalid value {text!r}: give a number of 0 or more")
-    return value
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -169,7 +118,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.lower().partition("x")
-    return _whole(width), _whole(height or width)
+    return whole(width), whole(height or width)
 
 
 def _say(message: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from aes_audit.errors import UsageError
 from aes_audit.mitigation.recipe import ATTENTION, TEXT, Recipe
 from aes_audit.mitigation.workplace import ADAPTER
 
-__all__ = ["adapter_file", "add_adapter", "load_adapter", "trained_parameters"]
+__all__ = ["adapter_file", "add_adapter", "trained_parameters"]
 
 
 def add_adapter(transformer: Any, recipe: Recipe) -> None:
@@ -50,13 +49,6 @@ def _refuse_absent_targets(transformer: Any, targets: tuple[str, ...]) -> None:
 def trained_parameters(transformer: Any) -> dict[str, torch.nn.Parameter]:
     """The adapter's parameters by name."""
     return {name: parameter for name, parameter in transformer.named_parameters() if parameter.requires_grad}
-
-
-def load_adapter(transformer: Any, state: Mapping[str, torch.Tensor]) -> None:
-    """Take over parameters that `trained_parameters` once gave."""
-    with torch.no_grad():
-        for name, parameter in trained_parameters(transformer).items():
-            parameter.copy_(state[name])
 
 
 def adapter_file(pipeline_class: Any, transformer: Any, recipe: Recipe, dtype: torch.dtype) -> bytes:

@@ -6,7 +6,6 @@ low-rank adapters as in Hu et al. (2021, arXiv 2106.09685)."""
 
 from __future__ import annotations
 
-import io
 import math
 import warnings
 from collections.abc import Callable, Mapping
@@ -19,14 +18,15 @@ from torch.nn import functional
 
 from aes_audit.device import default_dtype
 from aes_audit.errors import InfrastructureError, UsageError
-from aes_audit.evidence import files
 from aes_audit.evidence.progress import Progress
 from aes_audit.generators.guidance import call_value
 from aes_audit.generators.prompt_notes import prompt_notes
 from aes_audit.generators.resolve import DiffusersModel
-from aes_audit.mitigation.adapter import adapter_file, add_adapter, load_adapter, trained_parameters
+from aes_audit.mitigation import checkpoint
+from aes_audit.mitigation.adapter import adapter_file, add_adapter, trained_parameters
 from aes_audit.mitigation.architectures import Architecture, architecture_of
 from aes_audit.mitigation.base_model import picture_size
+from aes_audit.mitigation.checkpoint import Outcome
 from aes_audit.mitigation.noise import draw_sigmas, generator_for, learning_rate, refuse_other_schedulers, shifted
 from aes_audit.mitigation.pairs import PairFolder
 from aes_audit.mitigation.recipe import Recipe, Running
@@ -37,24 +37,6 @@ from aes_audit.weights.loading import first_line, quiet_libraries
 __all__ = ["Outcome", "train"]
 
 _READERS = ("vae", "text_encoder", "text_encoder_2", "text_encoder_3")
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a run."""
-
-    steps: int
-    """Updates done, those of earlier runs included."""
-    finished: bool
-    """Whether the adapter is there; otherwise a checkpoint is."""
-    losses: tuple[float, ...]
-    """Loss of every step so far."""
-
-    @property
-    def trend(self) -> tuple[float, float]:
-        """Mean loss of the first and of the last tenth of the steps."""
-        tenth = max(1, len(self.losses) // 10)
-        return sum(self.losses[:tenth]) / tenth, sum(self.losses[-tenth:]) / tenth
 
 
 @dataclass(slots=True)
@@ -113,23 +95,12 @@ class _Trainer:
 
     def keep(self, workplace: Workplace) -> None:
         """Write the checkpoint, whole or not at all."""
-        buffer = io.BytesIO()
-        state = {
-            "adapter": {name: value.detach().cpu() for name, value in trained_parameters(self.transformer).items()},
-            "optimizer": self.optimizer.state_dict(),
-            "losses": self.losses,
-        }
-        torch.save(state, buffer)
-        files.write(workplace.checkpoint, buffer.getvalue())
+        checkpoint.keep(workplace, trained_parameters(self.transformer), self.optimizer, self.losses)
 
     def recall(self, workplace: Workplace) -> None:
         """Go on from the checkpoint, if there is one."""
-        if not workplace.checkpoint.is_file():
-            return
-        stored = torch.load(workplace.checkpoint, map_location=self.device, weights_only=True)
-        load_adapter(self.transformer, stored["adapter"])
-        self.optimizer.load_state_dict(stored["optimizer"])
-        self.losses = list(stored["losses"])
+        parameters = trained_parameters(self.transformer)
+        self.losses = checkpoint.recall(workplace, parameters, self.optimizer, self.device)
 
 
 def train(

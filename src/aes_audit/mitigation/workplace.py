@@ -39,6 +39,8 @@ class Workplace:
 
     folder: Path
     """Receives adapter and provenance."""
+    adapter: str = ADAPTER
+    """Name of the adapter's file."""
 
     @property
     def work(self) -> Path:
@@ -54,7 +56,7 @@ class Workplace:
     def state(self) -> State:
         """What lies in the folder."""
         # The adapter is written last: where it is, everything else is there too.
-        if (self.folder / ADAPTER).is_file():
+        if (self.folder / self.adapter).is_file():
             return State.FINISHED
         return State.BEGUN if (self.work / PROVENANCE).is_file() else State.NEW
 
@@ -77,10 +79,11 @@ class Workplace:
             raise UsageError(f"--resume: the training in {shown} is another one: {differing[0]}; name another folder.")
         return state
 
-    def finish(self, provenance: Mapping[str, Any], adapter: bytes) -> None:
-        """Write provenance and adapter, remove what was kept on the way."""
-        files.write(self.folder / PROVENANCE, _text(provenance))
-        files.write(self.folder / ADAPTER, adapter)
+    def finish(self, provenance: Mapping[str, Any], adapter: bytes, beside: Mapping[str, bytes] | None = None) -> None:
+        """Write provenance, what else belongs beside the adapter, and the adapter; remove what was kept on the way."""
+        for name, content in {**(beside or {}), PROVENANCE: _text(provenance)}.items():
+            files.write(self.folder / name, content)
+        files.write(self.folder / self.adapter, adapter)
         self.clear()
 
     def clear(self) -> None:
