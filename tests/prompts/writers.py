@@ -32,7 +32,7 @@ EFFECTS: Mapping[str, str] = read_instruction(extra_effects="forbid", attribute_
 """Dimension -> what the instruction says of it."""
 
 SAID = {
-    "background": "before an ugly backdrop",
+    "background": "before a shabby backdrop",
     "clarity": "everything blurred",
     "color aesthetic": "in clashing pink",
     "color brightness": "as dark as can be",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -96,9 +98,10 @@ def _report(request: BuildRequest, built: Built) -> None:
     for left_out in built.left_out:
         _say(f"left out: {left_out.caption!r}: {left_out.reason}")
     english = request.language.lower().split("-")[0] == "en"
-    faults = set_faults([written.pair for written in built.pairs], read_lexicon() if english else None)
-    if faults:
-        _say(f"{len(faults)} faults of the set, the first: {faults[0]} (see `aes-audit prompts check {file}`)")
+    pairs = [written.pair for written in built.pairs]
+    if faults := Counter(fault.rule for fault in set_faults(pairs, read_lexicon() if english else None)):
+        found = ", ".join(f"{count} {rule}" for rule, count in sorted(faults.items()))
+        _say(f"`aes-audit prompts check {shlex.quote(str(file))}` finds faults: {found}")
 
 
 @contextmanager
