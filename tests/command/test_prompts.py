@@ -42,7 +42,7 @@ def moody(asked: Asked) -> Sent:
     """A writer that takes its time, and is too short for some captions until it is told."""
     caption, _ = asked_for(asked)
     short = len(caption) % 3 == 0 and "turned down" not in asked.prompt
-    return replace(completion('{"prompt": "Dark."}') if short else write(asked), after=0.05)
+    return replace(completion('{"prompt": "Short."}') if short else write(asked), after=0.05)
 
 
 def start(folder: Path, url: str, *more: str) -> subprocess.Popen[str]:

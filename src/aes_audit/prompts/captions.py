@@ -20,6 +20,7 @@ from aes_audit.weights.source import file_at
 __all__ = ["Caption", "Captions", "read_captions"]
 
 _HUB = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[^:\s]+))?:(?P<column>.+)")
+_HALF = re.compile(r"[\ud800-\udfff]")
 _FORMS = "a COCO file captions_*.json, a text file *.txt with a caption per line, or a data set owner/name:column"
 
 
@@ -81,7 +82,7 @@ def read_captions(source: str, files: str | None = None) -> Captions:
 def _captions(source: str, found: Iterator[tuple[str, str, str]], provenance: Mapping[str, str]) -> Captions:
     captions = tuple(Caption(" ".join(text.split()), place, group) for text, place, group in found if text.strip())
     for caption in captions:
-        if any("\ud800" <= letter <= "\udfff" for letter in caption.text):
+        if _HALF.search(caption.text):
             raise InvalidPrompts(f"captions {source!r}, {caption.place}: holds half of a character: {caption.text!r}.")
     if not captions:
         raise InvalidPrompts(f"captions {source!r}: holds no caption.")
