@@ -72,7 +72,9 @@ def test_what_raters_meant_is_what_the_evidence_says(
         assert rows[about["item"], "preference/oracle"]["value"] == run.answers[about["item"]]
 
 
-def test_ratings_of_dimensions_are_truths_beside_what_the_judge_said(run: Recorded, tmp_path: Path) -> None:
+def test_ratings_of_dimensions_are_truths_beside_what_the_judge_said(
+    run: Recorded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     key = run.key("dimensions")
     files = []
     for rater, pages in key["raters"].items():
@@ -85,6 +87,10 @@ def test_ratings_of_dimensions_are_truths_beside_what_the_judge_said(run: Record
         files[-1].write_text(answered(key, rater, given))
     output = tmp_path / "people.csv"
     assert read(run, files, output, key="dimensions") == 0
+    printed = capsys.readouterr()
+    assert "alpha (ordinal) 1.000" in printed.out
+    assert "judge against people over 12 pictures, dimensions pooled: quadratic kappa" in printed.out
+    assert "pytest audits/test_judge_agreement.py --evidence=" in printed.err
     rows = {(row["item"], row["scorer"]): row for row in records_of(output)}
     assert len(rows) == 12 * 4
     source = {(row["item"], row["image"], row["scorer"]): row for row in records_of(run.folder / "evidence.parquet")}

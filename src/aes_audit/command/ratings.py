@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -154,6 +155,7 @@ def _read(typed: argparse.Namespace) -> int:
     from aes_audit.ratings.rows import evidence_rows
     from aes_audit.ratings.sheet import read_key
     from aes_audit.ratings.summary import summary
+    from aes_audit.ratings.units import PREFERENCE
 
     sheet = read_key(Path(typed.key))
     answered = read_answers([Path(name) for name in typed.answers], sheet)
@@ -164,7 +166,8 @@ def _read(typed: argparse.Namespace) -> int:
     _write(evidence, output)
     for line in summary(sheet, answered, evidence):
         print(line)
-    _say(f"{len(evidence)} rows in {output}: `pytest audits/ --evidence={output}`")
+    audit = "preference_agreement" if sheet.kind == PREFERENCE else "judge_agreement"
+    _say(f"{len(evidence)} rows in {output}: `pytest audits/test_{audit}.py --evidence={shlex.quote(str(output))}`")
     return 0
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from aes_audit.errors import MissingScores
 from aes_audit.measures.agreement import TRUTH
 from aes_audit.measures.measurement import Measurement
 from aes_audit.measures.people import PEOPLE, rater_agreement, tie_figures
@@ -28,7 +30,7 @@ AGREEMENT = "preference_agreement"
 
 
 def summary(sheet: Sheet, ratings: Sequence[Rating], evidence: Evidence) -> Iterator[str]:
-    """Lines of plain text: completeness, position bias, alpha between people, and judges of pairs against them."""
+    """Lines of plain text: completeness, position bias, alpha between people, and judges against them."""
     yield from _completeness(sheet, ratings)
     if sheet.kind == PREFERENCE:
         yield _position(ratings)
@@ -41,6 +43,8 @@ def summary(sheet: Sheet, ratings: Sequence[Rating], evidence: Evidence) -> Iter
             yield f"{model}: people among themselves, Krippendorff's alpha (ordinal) {said}"
         if sheet.kind == PREFERENCE:
             yield from _judges(evidence, model)
+        else:
+            yield from _judge(evidence, model)
 
 
 def _completeness(sheet: Sheet, ratings: Sequence[Rating]) -> Iterator[str]:
@@ -67,6 +71,13 @@ def _judges(evidence: Evidence, model: str) -> Iterator[str]:
             continue
         found = measure(AGREEMENT, evidence, model=model, scorer=judge, truth=PEOPLE, audit=_AUDIT)
         yield f"{model}: {judge} against people over {found.n} pairs: {_figures(found)}"
+
+
+def _judge(evidence: Evidence, model: str) -> Iterator[str]:
+    with suppress(MissingScores):
+        found = measure("judge_agreement_quadratic_kappa", evidence, model=model, audit=_AUDIT)
+        pooled = _interval(found.estimate, found.interval, found.reason)
+        yield f"{model}: judge against people over {found.n} pictures, dimensions pooled: quadratic kappa {pooled}"
 
 
 def _figures(found: Measurement) -> str:
