@@ -12,8 +12,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Event
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from aes_audit.command.argument_types import OneLineParser, whole
 from aes_audit.errors import UsageError
 from aes_audit.prompts.dimensions import DIMENSIONS
 from aes_audit.prompts.instruction import ATTRIBUTE_WORDS, EXTRA_EFFECTS
@@ -120,37 +121,25 @@ def _heard(wished: Event) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line, without the whole usage."""
-        self.exit(2, f"{self.prog}: {message} (see `{self.prog} --help`)\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="aes-audit prompts build", description=_DESCRIPTION, allow_abbrev=False)
+    parser = OneLineParser(prog="aes-audit prompts build", description=_DESCRIPTION, allow_abbrev=False)
     add = parser.add_argument
     add("--captions", required=True, metavar="SOURCE", help="captions_*.json of COCO, lines.txt, or owner/name:column")
     add("--output", required=True, metavar="FILE", help="a new .jsonl file; a .toml file beside it gets the provenance")
     add("--writer", required=True, metavar="SPEC", help="URL (the paper's model there), openai:MODEL[@URL]; [options]")
-    add("--count", type=_whole, default=300, metavar="N", help="pairs (default: %(default)s)")
+    add("--count", type=whole, default=300, metavar="N", help="pairs (default: %(default)s)")
     add("--seed", type=int, default=0, metavar="N", help="of captions and dimensions (default: %(default)s)")
-    add("--balance", action=argparse.BooleanOptionalAction, default=True, help="use all dimensions equally often")
+    add("--balance", action=argparse.BooleanOptionalAction, default=True, help="use all dimensions equally often (default: on)")
     add("--dimensions", type=_names, default=DIMENSIONS, metavar="NAMES", help="with commas (default: all eleven)")
-    add("--rewrites", type=_whole, default=3, metavar="N", help="answers per caption (default: %(default)s)")
-    add("--replace", action=argparse.BooleanOptionalAction, default=True, help="another caption for one given up")
+    add("--rewrites", type=whole, default=3, metavar="N", help="answers per caption (default: %(default)s)")
+    add("--replace", action=argparse.BooleanOptionalAction, default=True, help="draw another caption for one given up (default: on)")
     add("--extra-effects", choices=EXTRA_EFFECTS, default="forbid", help="effects not asked for (default: forbid)")
     add("--attribute-words", choices=ATTRIBUTE_WORDS, default="free", help="words of the effects (default: free)")
     add("--instruction", metavar="FILE", help="other words for the writer, in the form of prompts/instruction.toml")
-    add("--language", default="en", metavar="TAG", help="of captions and prompts (default: en); others are not read")
+    add("--language", default="en", metavar="TAG", help="of the captions (default: en); in others words are not checked")
     add("--caption-files", metavar="PATTERN", help="which files of a data set, for instance 'data/train-*'")
     add("--budget", type=_dollars, metavar="USD", help="what this run may spend; needs [price=USD] in the writer")
     return parser
-
-
-def _whole(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"invalid value {text!r}: give a whole number of 1 or more")
-    return int(text)
 
 
 def _dollars(text: str) -> float:
