@@ -138,7 +138,7 @@ def _instruments(session: AuditSession, case: Case) -> Mapping[str, str]:
     # What is known about images without a score has no instrument.
     scored_by = [] if METRIC_NEEDS[case.metric].scorer == "images" else [case.scorer]
     scorers = case.models if case.metric in REWARD_SUBJECT else scored_by
-    names = [case.truth, case.base_model, case.source, *scorers]
+    names = [case.truth, case.base_model, case.source, case.reference, *scorers]
     return {name: _revision(session, name) for name in sorted(filter(None, names))}
 
 
@@ -147,6 +147,8 @@ def _revision(session: LiveSession, name: str) -> str:
         return session.generators[name].revision
     if name in session.rewards:
         return session.rewards[name].revision
+    if session.art and name == session.art.art.model:
+        return f"{session.art.art.name}, {session.art.art.digest}"
     for onlooker in session.preferences.onlookers:
         if onlooker.name == name:
             return f"{onlooker.model}, {digest({**onlooker.identity, 'orders': onlooker.orders})}"

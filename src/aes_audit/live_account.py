@@ -40,6 +40,7 @@ def header(session: LiveSession) -> list[str]:
         *session.questions.header(session.spending),
         *_comparisons(session),
         *_edits_header(session),
+        *(session.art.header() if session.art else ()),
         *_sights(session),
     ]
 
@@ -96,6 +97,7 @@ def provenance(session: LiveSession) -> Mapping[str, Any]:
         "changed_images": session.store.changed,
         "warnings": list(session.warnings),
         "edits": _edits_provenance(session) if _edits_anything(session) else None,
+        "art": session.art.provenance if session.art else None,
         **session.spending.record(session.generators, judges=_hosted_judges(session)),
         **session.preferences.provenance(),
         "models": {

@@ -20,6 +20,7 @@ from aes_audit.generators.resolve import DiffusersModel
 from aes_audit.judges.endpoint_model import EndpointJudgeModel
 from aes_audit.judges.registry import DimensionJudgeModel, resolve_judge
 from aes_audit.live_account import ORDER_SEED, header, provenance
+from aes_audit.live_art import LiveArt, live_art
 from aes_audit.live_judges import PreferencePanel, Questions
 from aes_audit.measures.names import METRIC_NEEDS
 from aes_audit.options import AuditConfig
@@ -53,7 +54,9 @@ class LiveSession(AuditSession):
         """Look up, before the first test, everything that a typo can break; raises UsageError."""
         super().__init__(config, thresholds, _with_source(profile, config.edit_source))
         self.progress = progress
-        self._collected = CollectedEvidence({"pairs": self._collect_pairs, "edits": self._collect_edits})
+        self._collected = CollectedEvidence(
+            {"pairs": self._collect_pairs, "edits": self._collect_edits, "art": self._collect_art}
+        )
         self._settled: dict[Case, Settled] = {}
         self._selected: tuple[Case, ...] | None = None
         self._compared: frozenset[Case] = frozenset()
@@ -104,7 +107,8 @@ class LiveSession(AuditSession):
         matcher = self._scorer_name(self.profile.matcher)
         instruments = replace(self.profile, quality=quality, matcher=matcher, truth=self.truth)
         cannot_edit = self.generators.keys() - self.editors.keys()
-        return live_cases(self.subjects, instruments, self.thresholds, names, cannot_edit)
+        art = self.art.plan if self.art else None
+        return live_cases(self.subjects, instruments, self.thresholds, names, cannot_edit, art)
 
     def _scorer_name(self, spec: str) -> str:
         """What the evidence calls the reward of a SPEC: without its path or revision."""
@@ -129,8 +133,17 @@ class LiveSession(AuditSession):
                     recipe=self.profile.recipe,
                 )
             )
-            for name in dict.fromkeys([*self.subjects.generators, *self._edit_sources])
+            for name in dict.fromkeys([*self.subjects.generators, *self._edit_sources, *self._art_references])
         }
+
+    @cached_property
+    def art(self) -> LiveArt | None:
+        """The artworks that the rewards are shown; None where there are none, or no reward is audited."""
+        return live_art(self.config, self.profile) if self.subjects.rewards else None
+
+    @property
+    def _art_references(self) -> tuple[str, ...]:
+        return (self.art.reference,) if self.art else ()
 
     @property
     def _edit_sources(self) -> tuple[str, ...]:
@@ -224,6 +237,15 @@ class LiveSession(AuditSession):
         instruments = Instruments(rewards, self.judge, ())
         return collect_edits(self.editors[name], self.edit_sources, instruments, self.store, self.progress)
 
+    def _collect_art(self, name: str) -> Evidence:
+        from aes_audit.evidence.art import collect_art
+
+        assert self.art is not None
+        # Beside the audited rewards the matcher, which says whether the captions fit the works.
+        rewards = [*self.subjects.rewards, self._scorer_name(self.profile.matcher)]
+        chosen = [self.rewards[reward] for reward in dict.fromkeys(rewards)]
+        return collect_art(self.art.art, chosen, self.store, self.progress)
+
     @cached_property
     def edit_sources(self) -> EditSources:
         """The wide images that are edited; collects the pairs of the generator that draws them."""
@@ -309,9 +331,11 @@ class LiveSession(AuditSession):
         return Instruments(tuple(self.rewards.values()), self.judge, panel.deciding, panel.onlookers)
 
     def expected(self, case: Case) -> frozenset[str]:
-        """The ids of the planned prompt pairs, of the edited ones, or of those that a stopped generator got to."""
+        """The ids of the planned pairs, of the edited ones, of the artworks, or of those a stopped generator got to."""
         if case.set == "edits":
             return frozenset(pair.id for pair in self.edit_sources.pairs)
+        if case.set == "art" and self.art:
+            return self.art.items
         if case in self._settled:
             return frozenset(self.evidence_of(case).items(case.models[0], "pairs"))
         return frozenset(pair.id for pair in self.prompts.pairs)
@@ -326,6 +350,8 @@ class LiveSession(AuditSession):
 
     def planned(self, metric: str) -> int:
         """The items of this metric, at most."""
+        if METRIC_NEEDS[metric].set == "art":
+            return len(self.art.items) if self.art else 0
         pairs = len(self.prompts.pairs)
         return min(pairs, self.profile.edits) if METRIC_NEEDS[metric].set == "edits" else pairs
 

@@ -15,7 +15,7 @@ import pytest
 from aes_audit.errors import UsageError
 from aes_audit.resources import packaged_thresholds
 
-__all__ = ["OPTION_FLAGS", "RUN_KEY", "AuditConfig", "RepeatPlan", "add_options", "read_config"]
+__all__ = ["BUILT_IN_ART", "OPTION_FLAGS", "RUN_KEY", "AuditConfig", "RepeatPlan", "add_options", "read_config"]
 
 ENGINES = ("local",)
 POLICIES = ("fail", "warn", "skip")
@@ -25,6 +25,9 @@ REPEATS = ("rescore", "regenerate")
 HEALTH = ("check", "off")
 PINNED = ("on", "off")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+
+BUILT_IN_ART = "control_compositions"
+"""What --art calls the drawn compositions; anything else is a folder."""
 
 RUN_KEY = "aes_audit_run"
 """Under which a worker of xdist is told the name of the run it belongs to."""
@@ -85,6 +88,8 @@ class AuditConfig:
     """Whether rewards must order known cases before they gate anything: check or off."""
     mismatch: str = "compare"
     """Policy for baselines of other hardware or library versions: compare, warn or error."""
+    art: str | None = None
+    """Artworks that rewards are shown: a folder or a built-in set; None takes the profile's."""
     edit_source: str | None = None
     """Generator whose wide images are edited; None takes the profile's."""
     budget: float | None = None
@@ -264,6 +269,13 @@ _OPTIONS = (
     _Option("--audit-device", "NAME", "auto", "where models run: " + ", ".join(DEVICES), _choice(*DEVICES)),
     _Option("--audit-batch-size", "N", "", "images per generator call (default: the model's own setting)", _positive),
     _Option("--audit-pairs", "N", "", "number of prompt pairs (default: the profile's)", _positive),
+    _Option(
+        "--art",
+        "DIR",
+        "",
+        "artworks to show the rewards: a folder with a table image,caption,artist,style,year (CSV or JSONL), or "
+        "control_compositions (default: the profile's)",
+    ),
     _Option("--audit-edit-source", "SPEC", "", "generator whose wide images are edited (default: the profile's)"),
 )
 
@@ -326,6 +338,9 @@ def read_config(config: pytest.Config) -> AuditConfig:
         calibrate=value["audit_calibrate"],
         health=value["audit_health"],
         mismatch=value["audit_baseline_mismatch"],
+        art=str(path("audit_art"))
+        if value["audit_art"] not in ("", None, BUILT_IN_ART)
+        else value["audit_art"] or None,
         edit_source=value["audit_edit_source"] or None,
         require_pinned=value["audit_require_pinned"],
         budget=None if value["audit_budget"] in (None, "") else value["audit_budget"],

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 from aes_audit.gates.thresholds import Gate, Profile, Thresholds
 from aes_audit.measures.names import METRIC_NEEDS, PAIRED, REWARD_SUBJECT, SCORED_BY, TRUTH_NEEDED
 from aes_audit.options import AuditConfig
 
-__all__ = ["Case", "Subjects", "live_cases", "live_subjects"]
+__all__ = ["ArtPlan", "Case", "Subjects", "live_cases", "live_subjects"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,17 @@ class Case:
         return self.subject
 
 
+class ArtPlan(NamedTuple):
+    """What a run plans to measure on artworks."""
+
+    model: str
+    """Who made them, as in the evidence: `human` or `drawn`."""
+    reference: str
+    """The generator whose originals they are compared with."""
+    styles: tuple[str, ...]
+    """Styles with enough works to be measured apart."""
+
+
 def live_subjects(config: AuditConfig, profile: Profile) -> Subjects:
     """What a run that collects its own evidence audits: what was named, else the profile's pair."""
     named = bool(config.models or config.rewards)
@@ -133,8 +145,12 @@ def live_cases(
     thresholds: Thresholds,
     preferences: Sequence[str],
     cannot_edit: Collection[str] = (),
+    art: ArtPlan | None = None,
 ) -> tuple[Case, ...]:
-    """Every case of a run that collects its own evidence; `cannot_edit` names generators that take no picture."""
+    """Every case of a run that collects its own evidence.
+
+    `cannot_edit` names generators that take no picture; `art` is what the rewards are shown besides.
+    """
     scorers = {
         "preference": tuple(preferences),
         "reward": profile.quality,
@@ -146,6 +162,7 @@ def live_cases(
         *_generator_cases(subjects, scorers, profile, thresholds),
         *_editing_cases([name for name in subjects.models if name not in cannot_edit], profile, thresholds),
         *_reward_cases(subjects.rewards, [subjects.pool], [profile.truth], profile, thresholds),
+        *(_art_cases(subjects.rewards, art, profile, thresholds) if art else ()),
     )
 
 
@@ -179,6 +196,14 @@ def _editing_cases(models: Sequence[str], profile: Profile, thresholds: Threshol
             for scorer in (*profile.quality, *(["judge"] if needs.also_judge else [])):
                 gate = thresholds.gate(profile.name, metric, scorer)
                 yield Case(metric, (model,), None, scorer, profile.truth, gate, source=profile.edit_source)
+
+
+def _art_cases(rewards: Sequence[str], art: ArtPlan, profile: Profile, thresholds: Thresholds) -> Iterator[Case]:
+    for reward in rewards:
+        for group in (None, *art.styles):
+            # Whether a taste is narrow is asked of all works; a style says where.
+            gate = thresholds.gate(profile.name, "art_z", reward) if group is None else None
+            yield Case("art_z", (art.model,), None, reward, None, gate, group, art.reference)
 
 
 def _reward_cases(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aes_audit.errors import UnknownName
+from aes_audit.evidence.schema import CONTROL_ARM
 from aes_audit.gates.thresholds import Profile, Thresholds
 from aes_audit.measures.names import METRIC_NEEDS, Needs
 from aes_audit.options import AuditConfig
@@ -68,14 +69,18 @@ class _Plan:
             for scorer in self._scorers(model, needs):
                 if base is not None and scorer not in self._scorers(base, needs):
                     continue
-                gate = self.thresholds.gate(self.profile.name, metric, scorer)
+                asked = self.thresholds.gate(self.profile.name, metric, scorer)
                 for truth in self._truths(model, scorer) if needs.truth else (None,):
                     for group in self._groups(model, needs):
+                        # The gate of art is about all works; a style says where.
+                        gate = asked if needs.set != "art" or group is None else None
                         for reference in self._references(scorer) if metric == "art_z" else (None,):
                             yield Case(metric, (model,), base, scorer, truth, gate, group, reference)
 
     def _scorers(self, model: str, needs: Needs) -> tuple[str, ...]:
         """The scorers of the kind that a metric needs which have rows for this model."""
+        if needs.set == "art" and model.endswith(CONTROL_ARM):
+            return ()
         there = self.evidence.scorers(model, needs.set)
         if needs.scorer == IMAGES:
             return (IMAGES,) if any(not name.startswith(PREFERENCE) for name in there) else ()
@@ -101,6 +106,10 @@ class _Plan:
         return [name for name in found if name > scorer] if scorer.startswith(PREFERENCE) else found
 
     def _groups(self, model: str, needs: Needs) -> Sequence[str | None]:
+        if needs.set == "art":
+            from aes_audit.measures.art import styles
+
+            return [None, *styles(self.evidence, model)]
         if needs.set != "ratings":
             return needs.groups
         there = self.evidence.scorers(model, needs.set)

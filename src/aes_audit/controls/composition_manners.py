@@ -129,9 +129,7 @@ MANNERS: Mapping[str, Manner] = MappingProxyType(
             ("detail realism", "color brightness"), "very dark, twisted into a strange shape", _gestural
         ),
         "pointillist": Manner(("clarity",), "hazy and full of grain", _pointillist),
-        "monochrome": Manner(
-            ("color brightness", "emotion"), "very dark, lonely in the pouring rain", _monochrome
-        ),
+        "monochrome": Manner(("color brightness", "emotion"), "very dark, lonely in the pouring rain", _monochrome),
         "grid": Manner(("detail refinement",), "the details are broken into squares", _grid),
         "collage": Manner(
             ("object pairing", "color aesthetic"), "cluttered with random objects, in harsh neon tones", _collage

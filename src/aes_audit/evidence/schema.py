@@ -10,7 +10,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 __all__ = [
+    "ARTIST",
     "COLUMNS",
+    "CONTROL_ARM",
     "EMOTIONS",
     "FAULT",
     "FLAGGED",
@@ -21,9 +23,11 @@ __all__ = [
     "PROMPTS",
     "SELECTED",
     "SETS",
+    "STYLE",
     "TOKENS",
     "TRUNCATED",
     "WIDE_FIRST",
+    "WORDS",
     "Row",
 ]
 
@@ -57,6 +61,18 @@ WIDE_FIRST: str = "answer_wide_first"
 ORDERS_AGREE: str = "order_agreement"
 """Extra column: boolean, whether both orders gave the same image or both none; null where only one was asked."""
 
+ARTIST: str = "artist"
+"""Extra column of the set `art`: who made a work, null where unknown; works of one artist are one cluster."""
+
+CONTROL_ARM: str = "/control"
+"""Ends the name of the model of the set `art` whose pictures are no art, scored beside the works."""
+
+STYLE: str = "style"
+"""Extra column of the set `art`: style, movement or period of a work, null where unknown."""
+
+WORDS: str = "caption_words"
+"""Extra column of the set `art`: words of the text that a row was scored under."""
+
 SETS: tuple[str, ...] = ("pairs", "art", "emotion", "edits", "ratings")
 """Which collection an item belongs to."""
 
@@ -77,7 +93,7 @@ IMAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 PROMPTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "pairs": ("original", "wide"),
-        "art": ("caption",),
+        "art": ("caption", "shuffled"),
         "emotion": EMOTIONS,
         "edits": ("original", "wide"),
         "ratings": (),

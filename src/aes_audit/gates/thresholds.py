@@ -48,6 +48,10 @@ class Profile:
     """The generator whose wide images the audited models edit, those that `truth` finds to be what was asked for."""
     edits: int = 0
     """How many of them at most; 0 edits nothing."""
+    art: str = ""
+    """The artworks that rewards are shown: a folder or `control_compositions`; empty for none."""
+    art_reference: str = ""
+    """The generator whose originals art is compared with; empty takes the first of the pool."""
     recipe: str | None = None
     """The recipe (`default` or `paper`) of every generator whose SPEC names none; None leaves it to the zoo."""
 
@@ -186,7 +190,7 @@ def _profile(where: str, name: str, table: Mapping[str, Any]) -> Profile:
 
 _COUNTS = frozenset({"pairs", "edits"})
 _EDITING = frozenset({"edit_source", "edits"})
-_OPTIONAL = _EDITING | {"recipe"}
+_OPTIONAL = _EDITING | {"art", "art_reference", "recipe"}
 
 
 def _is_strings(value: Any) -> bool:

@@ -66,7 +66,7 @@ SCORED_BY: Mapping[str, str] = MappingProxyType(
 )
 """Metrics of the set `pairs`, which a live run collects, and the kind of scorer each reads."""
 
-LIVE = frozenset(name for name, needs in METRIC_NEEDS.items() if needs.set in ("pairs", "edits"))
+LIVE = frozenset(name for name, needs in METRIC_NEEDS.items() if needs.set in ("pairs", "edits", "art"))
 """Metrics of the sets that a live run can collect."""
 
 PAIRED = frozenset(name for name, needs in METRIC_NEEDS.items() if needs.paired)

@@ -83,7 +83,8 @@ def _check(
             raise UnknownName("model", name, evidence.models)
     if group is None and None not in entry.groups:
         raise UsageError(f"{entry.name} is measured per group; name one of {', '.join(map(str, entry.groups))}.")
-    if group not in entry.groups and entry.set != "ratings":
+    # The dimensions of ratings and the styles of art are those that the table has.
+    if group not in entry.groups and entry.set not in ("ratings", "art"):
         raise UnknownName("group", str(group), [name for name in entry.groups if name is not None])
     if not 0 < confidence < 1:
         raise UsageError(f"confidence {confidence} must lie between 0 and 1.")

@@ -1,0 +1,207 @@
+"""The set `art`: artworks under their captions, scored by every reward as they stream by.
+
+A picture is decoded once for all rewards, and a batch of pictures is all that is in memory; every score is kept at
+once, so that a run that was cut short goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from aes_audit.evidence.art_pictures import Unreadable
+from aes_audit.evidence.artworks import ArtSet, Artwork
+from aes_audit.evidence.batches import fixed_batches
+from aes_audit.evidence.keys import digest, score_key
+from aes_audit.evidence.measuring import kept
+from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.schema import ARTIST, CONTROL_ARM, STYLE, WORDS
+from aes_audit.evidence.scoring import BATCH, NO_SCORE, Scorer, reward_scorer
+from aes_audit.evidence.store import Store
+from aes_audit.evidence.table import Evidence
+from aes_audit.rewards.protocol import Answer, ResolvedReward
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["PIXELS", "collect_art", "shuffled_captions"]
+
+PIXELS = 1 << 26
+"""Pixels that are decoded at a time, unless one picture alone has more."""
+
+
+def collect_art(art: ArtSet, rewards: Sequence[ResolvedReward], store: Store, progress: Progress) -> Evidence:
+    """The `art` evidence: every work under its caption and under another work's, the control arm under its own.
+
+    Touches a reward only for what the store does not hold. A picture that cannot be read is missing, with its reason.
+    Raises InfrastructureError or StoreUnusable.
+    """
+    bench = _Bench(
+        art.digest,
+        {reward.name: replace(scorer := reward_scorer(reward), load=kept(scorer.load)) for reward in rewards},
+        store,
+    )
+    return Evidence.from_rows(_rows(art, bench, progress), source=art.name)
+
+
+def shuffled_captions(works: Sequence[Artwork]) -> list[str | None]:
+    """For every work the caption of another one, always the same; None where all captions are equal."""
+    order = sorted(range(len(works)), key=lambda index: digest({"shuffled": works[index].id}))
+    found: list[str | None] = [None] * len(works)
+    for place, index in enumerate(order):
+        rest = (works[order[(place + step) % len(order)]].caption for step in range(1, len(order)))
+        found[index] = next((caption for caption in rest if caption != works[index].caption), None)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """One work and everything that is asked about it."""
+
+    model: str
+    work: Artwork
+    texts: Mapping[str, str]
+    """`prompt` of the evidence -> text"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the store knows about one work."""
+
+    key: str | None
+    """The picture's key; None when it cannot be read."""
+    error: str | None
+    """Why there is no picture."""
+    scores: Mapping[str, Mapping[str, Answer] | None]
+    """reward -> text -> answer; None for a reward that has not been asked"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """Rewards that stay in memory once they are loaded, and the store."""
+
+    name: str
+    scorers: Mapping[str, Scorer]
+    store: Store
+
+    def known(self, shown: _Shown) -> _Known:
+        """What is stored about a work, without decoding its picture."""
+        try:
+            key = shown.work.picture.key()
+        except Unreadable as error:
+            return _Known(None, str(error), {})
+        record = self.store.scores(_fault_key(key))
+        if record is not None:
+            return _Known(None, str(record["error"]), {})
+        texts = tuple(shown.texts.values())
+        scores = {name: self._recorded(scorer, key, texts) for name, scorer in self.scorers.items()}
+        return _Known(key, None, scores)
+
+    def _recorded(self, scorer: Scorer, key: str, texts: Sequence[str]) -> Mapping[str, Answer] | None:
+        record = self.store.scores(score_key(scorer.identity, key, texts))
+        values = record.get("values") if record else None
+        if record is None or not isinstance(values, list) or len(values) != len(texts):
+            return None
+        errors = record.get("errors") or {}
+        return {
+            text: Answer(None, errors.get(text, NO_SCORE)) if value is None else Answer(value)
+            for text, value in zip(texts, values, strict=True)
+        }
+
+    def score(self, batch: Sequence[_Shown], progress: Progress) -> list[_Known]:
+        """Everything about a batch; decodes it where an answer is missing."""
+        found = [self.known(shown) for shown in batch]
+        if not any(None in known.scores.values() for known in found):
+            return found
+        with self.store.lock(f"art {self.name}"):
+            found = [self.known(shown) for shown in batch]
+            if any(None in known.scores.values() for known in found):
+                self._answer(list(zip(batch, found, strict=True)))
+        return [self.known(shown) for shown in batch]
+
+    def _answer(self, batch: Sequence[tuple[_Shown, _Known]]) -> None:
+        # The parts of a batch depend on its pictures alone and not on what is stored: a score never depends on
+        # which run it was made in.
+        for part in _parts([(shown, known.key) for shown, known in batch if known.key is not None], self.store):
+            wanted = [name for name in self.scorers if any(_lacks(batch, shown, name) for shown, _, _ in part)]
+            for name in wanted:
+                self._ask(self.scorers[name], part)
+
+    def _ask(self, scorer: Scorer, part: Sequence[tuple[_Shown, str, Image]]) -> None:
+        questions = [tuple(shown.texts.values()) for shown, _, _ in part]
+        answered = scorer.load()([image for _, _, image in part], questions)
+        for (_, key, _), texts, answers in zip(part, questions, answered, strict=True):
+            errors = {text: each.error for text, each in zip(texts, answers, strict=True) if each.error}
+            record: dict[str, Any] = {
+                "scorer": dict(scorer.identity),
+                "image_sha256": key,
+                "queries": list(texts),
+                "values": [each.value for each in answers],
+            }
+            self.store.put_scores(
+                score_key(scorer.identity, key, texts), {**record, "errors": errors} if errors else record
+            )
+
+
+def _lacks(batch: Sequence[tuple[_Shown, _Known]], shown: _Shown, name: str) -> bool:
+    """Whether a reward has still to be asked about a work of the batch."""
+    return any(known.scores.get(name, {}) is None for other, known in batch if other is shown)
+
+
+def _parts(batch: Sequence[tuple[_Shown, str]], store: Store) -> Iterator[list[tuple[_Shown, str, Image]]]:
+    """The decoded pictures in runs of at most PIXELS; those that cannot be decoded are remembered as missing."""
+    part: list[tuple[_Shown, str, Image]] = []
+    held = 0
+    for shown, key in batch:
+        try:
+            size = shown.work.picture.size()
+            if part and held + size > PIXELS:
+                yield part
+                part, held = [], 0
+            part.append((shown, key, shown.work.picture.open()))
+            held += size
+        except Unreadable as error:
+            store.put_scores(_fault_key(key), {"error": str(error)})
+    if part:
+        yield part
+
+
+def _fault_key(key: str) -> str:
+    return score_key({"art": "faults"}, key, ())
+
+
+def _rows(art: ArtSet, bench: _Bench, progress: Progress) -> Iterator[Mapping[str, Any]]:
+    plan = [*_shown(art.model, art.works, shuffle=True), *_shown(art.model + CONTROL_ARM, art.control, shuffle=False)]
+    with progress.bar(f"{art.name}: artworks", done=0, total=len(plan), unit="work") as tick:
+        for batch in fixed_batches(plan, BATCH):
+            for shown, known in zip(batch, bench.score(batch, progress), strict=True):
+                yield from _work_rows(shown, known, bench.scorers, drawn=art.drawn)
+            tick(len(batch))
+
+
+def _shown(model: str, works: Sequence[Artwork], *, shuffle: bool) -> Iterator[_Shown]:
+    others = shuffled_captions(works) if shuffle else [None] * len(works)
+    for work, other in zip(works, others, strict=True):
+        yield _Shown(model, work, {"caption": work.caption, **({"shuffled": other} if other else {})})
+
+
+def _work_rows(
+    shown: _Shown, known: _Known, scorers: Mapping[str, Scorer], *, drawn: bool
+) -> Iterator[Mapping[str, Any]]:
+    work = shown.work
+    about = {
+        "model": shown.model,
+        "set": "art",
+        "item": work.id,
+        "image": "work",
+        ARTIST: work.artist,
+        STYLE: work.style,
+        "year": work.year,
+        "drawn": drawn,
+    }
+    for name in scorers:
+        for prompt, text in shown.texts.items():
+            answer = (known.scores.get(name) or {}).get(text)
+            value, error = (answer.value, answer.error) if answer else (None, known.error or NO_SCORE)
+            yield {**about, "prompt": prompt, WORDS: len(text.split()), "scorer": name, "value": value, "error": error}

@@ -1,0 +1,172 @@
+"""Which artworks a reward is shown, and under which words: a folder with a table, or the drawn compositions.
+
+Reading a set touches its table and no picture.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from aes_audit.errors import UsageError
+from aes_audit.evidence.art_pictures import DrawnPicture, FilePicture, Picture
+from aes_audit.evidence.keys import digest
+from aes_audit.options import BUILT_IN_ART
+
+__all__ = ["COLUMNS", "ArtSet", "Artwork", "read_art", "read_table", "table_in"]
+
+COLUMNS = ("image", "caption", "artist", "style", "year")
+"""Columns of the table of a folder; the last three may be empty or absent."""
+
+_TABLES = (".csv", ".jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Artwork:
+    """One work."""
+
+    id: str
+    """Unique in its set."""
+    picture: Picture
+    """Not decoded yet."""
+    caption: str
+    """Says what is there, and judges nothing."""
+    artist: str | None = None
+    """Works of one artist are no independent evidence."""
+    style: str | None = None
+    """Style, movement or period: whatever the works are to be grouped by."""
+    year: str | None = None
+    """As the table has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArtSet:
+    """Works to score."""
+
+    name: str
+    """The folder's name, or BUILT_IN_ART."""
+    model: str
+    """Who made them, as in the evidence: `human`, or `drawn` for drawings by this project's code."""
+    digest: str
+    """Of everything but the pixels."""
+    works: tuple[Artwork, ...]
+    """In the order of the table."""
+    control: tuple[Artwork, ...]
+    """Pictures that are no art (photographs, generated ones) under captions of about the same length; may be empty."""
+
+    @property
+    def drawn(self) -> bool:
+        """Whether code drew them."""
+        return self.model == "drawn"
+
+    @property
+    def styles(self) -> Mapping[str, int]:
+        """How many works each style has, in the order of its first work."""
+        return Counter(work.style for work in self.works if work.style)
+
+
+def read_art(named: str, root: Path = Path()) -> ArtSet:
+    """The set of a name or folder; raises UsageError naming the file and the row that is wrong."""
+    if named == BUILT_IN_ART:
+        return _drawn()
+    folder = root / Path(named).expanduser()
+    if not folder.is_dir():
+        raise UsageError(f"--art={named}: no such folder; give one with a table of the columns {', '.join(COLUMNS)}.")
+    table = table_in(folder)
+    works = tuple(read_table(table))
+    beside = folder / "control"
+    other = table_in(beside) if beside.is_dir() and any(_tables(beside)) else None
+    control = tuple(read_table(other)) if other else ()
+    content = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (table, other) if file]
+    return ArtSet(folder.resolve().name, "human", digest({"art": content}), works, control)
+
+
+def table_in(folder: Path) -> Path:
+    """The one table of a folder of artworks; raises UsageError where there is none, or several."""
+    found = sorted(_tables(folder))
+    if len(found) != 1:
+        there = f"has {', '.join(path.name for path in found)}" if found else "has none"
+        raise UsageError(f"{folder}: needs one table, a .csv or .jsonl file, and {there}.")
+    return found[0]
+
+
+def _tables(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.iterdir() if path.suffix.lower() in _TABLES and path.is_file())
+
+
+def read_table(table: Path) -> Iterator[Artwork]:
+    """The works of a table, with paths relative to its folder; raises UsageError naming the row that is wrong."""
+    seen: set[str] = set()
+    for number, row in enumerate(_rows(table), 1):
+        where = f"{table}: row {number}"
+        cells = {name: _cell(where, name, row.get(name)) for name in COLUMNS}
+        image, caption = cells["image"], cells["caption"]
+        if image is None or PurePosixPath(image).is_absolute() or ".." in PurePosixPath(image).parts:
+            raise UsageError(f"{where}: image = {image!r} is not a path inside the folder.")
+        if caption is None:
+            raise UsageError(f"{where}: no caption for {image}; `aes-audit art caption` writes factual ones.")
+        if image in seen:
+            raise UsageError(f"{where}: {image} has a row already; a work is scored once.")
+        seen.add(image)
+        picture = FilePicture(table.parent / image)
+        yield Artwork(image, picture, caption, cells["artist"], cells["style"], cells["year"])
+    if not seen:
+        raise UsageError(f"{table}: has no rows.")
+
+
+def _rows(table: Path) -> Iterable[Mapping[str, Any]]:
+    try:
+        text = table.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{table} cannot be read as UTF-8 text: {error}.") from error
+    if table.suffix.lower() == ".csv":
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        if absent := {"image", "caption"}.difference(reader.fieldnames or ()):
+            raise UsageError(f"{table}: has no column {sorted(absent)[0]!r}; it needs image and caption.")
+        return list(reader)
+    return [_parsed(table, number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+
+
+def _parsed(table: Path, number: int, line: str) -> Mapping[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise UsageError(f"{table}: line {number} is not JSON: {error}.") from error
+    if not isinstance(row, dict):
+        raise UsageError(f"{table}: line {number} is not an object.")
+    return row
+
+
+def _cell(where: str, name: str, cell: object) -> str | None:
+    if name == "year" and type(cell) is int:
+        return str(cell)
+    if cell is not None and not isinstance(cell, str):
+        raise UsageError(f"{where}: {name} = {cell!r} is not text.")
+    return " ".join(cell.split()) or None if cell else None
+
+
+def _drawn() -> ArtSet:
+    from aes_audit.controls.compositions import DRAWING, SEED, Composition, compositions, plain_drawings
+
+    side = 64
+
+    def works(drawn: Sequence[Composition]) -> tuple[Artwork, ...]:
+        return tuple(
+            Artwork(
+                each.id,
+                DrawnPicture({"set": BUILT_IN_ART, "drawing": DRAWING, "id": each.id}, side * side, each.draw),
+                each.caption,
+                style=each.manner,
+            )
+            for each in drawn
+        )
+
+    identity = digest({"set": BUILT_IN_ART, "drawing": DRAWING, "seed": SEED})
+    return ArtSet(BUILT_IN_ART, "drawn", identity, works(compositions()), works(plain_drawings()))
