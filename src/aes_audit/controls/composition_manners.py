@@ -55,7 +55,7 @@ def _gestural(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     canvas = picture.resize((2 * SIDE, 2 * SIDE))
     seen, draw = canvas.copy(), ImageDraw.Draw(canvas)
     sweep = float(rng.uniform(-np.pi, np.pi))
-    for x, y in rng.uniform(0, 2 * SIDE - 1, (140, 2)):
+    for x, y in rng.uniform(0, 2 * SIDE - 1, (200, 2)):
         angle = sweep + 1.5 * np.sin(x / 25) + 1.2 * np.cos(y / 20)
         end = (float(x + 14 * np.cos(angle)), float(y + 14 * np.sin(angle)))
         draw.line((float(x), float(y), *end), fill=_at(seen, x, y), width=4)
@@ -125,9 +125,7 @@ def _image(pixels: Pixels) -> Image.Image:
 MANNERS: Mapping[str, Manner] = MappingProxyType(
     {
         "hard-edge": Manner(("color aesthetic",), "in harsh neon tones", _hard_edge),
-        "gestural": Manner(
-            ("detail realism", "color brightness"), "very dark, twisted into a strange shape", _gestural
-        ),
+        "gestural": Manner(("detail realism",), "twisted into a strange shape", _gestural),
         "pointillist": Manner(("clarity",), "hazy and full of grain", _pointillist),
         "monochrome": Manner(("color brightness", "emotion"), "very dark, lonely in the pouring rain", _monochrome),
         "grid": Manner(("detail refinement",), "the details are broken into squares", _grid),

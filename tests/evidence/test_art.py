@@ -1,0 +1,242 @@
+"""Collecting art: streamed, decoded once for all rewards, resumed; what cannot be read is missing with its reason."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aes_audit.errors import InfrastructureError
+from aes_audit.evidence.art import collect_art, shuffled_captions
+from aes_audit.evidence.art_pictures import FilePicture
+from aes_audit.evidence.artworks import ArtSet, read_art
+from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.store import Store
+from aes_audit.evidence.table import Evidence
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+@dataclass
+class Counting:
+    """A cheap reward that is resolved and loaded at once: brightness, and a little of the text."""
+
+    name: str
+    seen: list[str] = field(default_factory=list)
+    loads: int = 0
+    breaks_after: int | None = None
+
+    @property
+    def revision(self) -> str:
+        """Of no weights."""
+        return "none"
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Its name is all there is."""
+        return {"counting": self.name}
+
+    def load(self) -> Counting:
+        """Nothing to load."""
+        self.loads += 1
+        return self
+
+    def score(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
+        """Mean brightness plus a thousandth of the length of the text."""
+        if self.breaks_after is not None and len(self.seen) >= self.breaks_after:
+            raise InfrastructureError("the machine went away")
+        self.seen += texts
+        return [float(np.asarray(image).mean()) + len(text) / 1000 for image, text in zip(images, texts, strict=True)]
+
+
+def gallery(folder: Path, count: int) -> Path:
+    """A folder of so many small works with their table; the caption of work 7 is `picture number 7`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    with (folder / "works.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(("image", "caption", "artist", "style", "year"))
+        for number in range(count):
+            pixels: Pixels = rng.integers(0, 255, (12, 12, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number:05d}.png")
+            artist, style = f"artist {number % 5}", ("Cubism", "Fauvism")[number % 2]
+            table.writerow((f"{number:05d}.png", f"picture number {number}", artist, style, 1900))
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Every file that was decoded, in order."""
+    found: list[Path] = []
+    opened: Callable[[FilePicture], Image.Image] = FilePicture.open
+
+    def counted(picture: FilePicture) -> Image.Image:
+        found.append(picture.path)
+        return opened(picture)
+
+    monkeypatch.setattr(FilePicture, "open", counted)
+    return found
+
+
+def scores(table: Evidence, scorer: str, prompt: str = "caption", model: str = "human") -> dict[str, float]:
+    """Scores by work."""
+    return table.values(model, "art", scorer, "work", prompt).to_dict()
+
+
+def test_a_work_is_scored_under_its_caption_and_under_another_works(tmp_path: Path, store: Store) -> None:
+    art = read_art(str(gallery(tmp_path / "art", 40)))
+    table = collect_art(art, [Counting("one")], store, Progress())
+    for work in art.works:
+        bright = float(np.asarray(work.picture.open()).mean())
+        assert scores(table, "one")[work.id] == pytest.approx(bright + len(work.caption) / 1000)
+    others = shuffled_captions(art.works)
+    assert sorted(map(str, others)) == sorted(work.caption for work in art.works)
+    assert all(other != work.caption for other, work in zip(others, art.works, strict=True))
+    row = table.frame[(table.frame["item"] == "00003.png") & (table.frame["prompt"] == "caption")].iloc[0]
+    assert (row["artist"], row["style"], row["year"], bool(row["drawn"])) == ("artist 3", "Fauvism", "1900", False)
+
+
+def test_pictures_are_decoded_once_for_all_rewards_and_never_again(
+    tmp_path: Path, store: Store, decoded: list[Path]
+) -> None:
+    art = read_art(str(gallery(tmp_path / "art", 70)))
+    rewards = [Counting(name) for name in ("one", "two", "three")]
+    first = collect_art(art, rewards, store, Progress())
+    assert len(decoded) == 70
+    assert [reward.loads for reward in rewards] == [1, 1, 1]
+    again = [Counting(name) for name in ("one", "two", "three")]
+    assert collect_art(art, again, Store(store.root), Progress()) == first
+    assert (len(decoded), sum(reward.loads for reward in again)) == (70, 0)
+
+
+def test_a_further_reward_is_asked_alone(tmp_path: Path, store: Store) -> None:
+    art = read_art(str(gallery(tmp_path / "art", 10)))
+    collect_art(art, [Counting("one")], store, Progress())
+    one, two = Counting("one"), Counting("two")
+    table = collect_art(art, [one, two], store, Progress())
+    assert (one.loads, two.loads) == (0, 1)
+    assert table.scorers("human", "art") == ("one", "two")
+
+
+def test_a_run_that_broke_goes_on_where_it_was(tmp_path: Path, store: Store) -> None:
+    art = read_art(str(gallery(tmp_path / "art", 100)))
+    with pytest.raises(InfrastructureError, match="went away"):
+        collect_art(art, [Counting("one", breaks_after=128)], store, Progress())
+    rest = Counting("one")
+    table = collect_art(art, [rest], store, Progress())
+    assert len(rest.seen) == 2 * 100 - 128
+    whole = collect_art(art, [Counting("one")], Store(tmp_path / "other"), Progress())
+    assert table == whole
+
+
+def test_what_cannot_be_read_is_missing_with_its_reason_and_not_tried_again(
+    tmp_path: Path, store: Store, decoded: list[Path]
+) -> None:
+    folder = gallery(tmp_path / "art", 36)
+    (folder / "00003.png").write_bytes((folder / "00003.png").read_bytes()[:60])
+    (folder / "00004.png").unlink()
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    frames[0].save(folder / "00005.png", save_all=True, append_images=frames[1:])
+    art = read_art(str(folder))
+    table = collect_art(art, [Counting("one"), Counting("two")], store, Progress())
+    frame = table.frame[table.frame["prompt"] == "caption"]
+    lost = frame[frame["error"].notna()].drop_duplicates("item").set_index("item")["error"].to_dict()
+    assert set(lost) == {"00003.png", "00004.png", "00005.png"}
+    assert lost["00004.png"] == "no such file"
+    assert lost["00005.png"].startswith("2 frames")
+    assert lost["00003.png"].startswith("cannot be decoded")
+    assert len(decoded) == 35
+    collect_art(art, [Counting("one"), Counting("two")], store, Progress())
+    assert len(decoded) == 35
+
+
+def test_a_changed_file_is_scored_anew(tmp_path: Path, store: Store) -> None:
+    folder = gallery(tmp_path / "art", 8)
+    before = scores(collect_art(read_art(str(folder)), [Counting("one")], store, Progress()), "one")
+    Image.new("RGB", (9, 9), "white").save(folder / "00002.png")
+    after = scores(collect_art(read_art(str(folder)), [Counting("one")], store, Progress()), "one")
+    assert {name for name in before if before[name] != after[name]} == {"00002.png"}
+    assert after["00002.png"] > 255
+
+
+def test_the_control_arm_stands_beside_under_its_own_name(tmp_path: Path, store: Store) -> None:
+    folder = gallery(tmp_path / "art", 6)
+    gallery(folder / "control", 3)
+    table = collect_art(read_art(str(folder)), [Counting("one")], store, Progress())
+    assert table.items("human/control", "art") == ("00000.png", "00001.png", "00002.png")
+    assert scores(table, "one", "shuffled", "human/control") == {}
+
+
+def test_large_pictures_are_held_a_few_at_a_time(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aes_audit.evidence.art.PIXELS", 3 * 144)
+    batches: list[int] = []
+
+    class Noting(Counting):
+        def score(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
+            batches.append(len({hashlib.sha256(image.tobytes()).digest() for image in images}))
+            return super().score(images, texts)
+
+    collect_art(read_art(str(gallery(tmp_path / "art", 10))), [Noting("one")], store, Progress())
+    assert batches == [3, 3, 3, 1]
+
+
+def test_works_that_share_one_caption_are_not_shuffled(tmp_path: Path) -> None:
+    folder = gallery(tmp_path / "art", 2)
+    (folder / "works.csv").write_text("image,caption\n00000.png,x\n00001.png,x\n")
+    assert shuffled_captions(read_art(str(folder)).works) == [None, None]
+
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+from test_art import Counting, gallery
+from aes_audit.evidence.art import collect_art
+from aes_audit.evidence.artworks import read_art
+from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.store import Store
+art = read_art(sys.argv[1])
+table = collect_art(art, [Counting(n) for n in ("one", "two", "three")], Store(Path(sys.argv[2])), Progress())
+print(len(table), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.heavy
+def test_ten_thousand_works_and_three_rewards_need_little_more_memory_than_a_thousand(tmp_path: Path) -> None:
+    peaks = {}
+    for count in (1_000, 10_000):
+        folder = gallery(tmp_path / f"art {count}", count)
+        command = [
+            sys.executable,
+            "-c",
+            PEAK,
+            str(folder),
+            str(tmp_path / f"store {count}"),
+            str(Path(__file__).parent),
+        ]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        rows, peaks[count] = map(int, said.split())
+        assert rows == count * 3 * 2
+    # Only the table itself grows: 60,000 rows, in kilobytes.
+    assert peaks[10_000] - peaks[1_000] < 150_000
+
+
+def test_an_art_set_is_a_value(tmp_path: Path) -> None:
+    folder = gallery(tmp_path / "art", 3)
+    one, two = read_art(str(folder)), read_art(str(folder))
+    assert isinstance(one, ArtSet)
+    assert one == two
