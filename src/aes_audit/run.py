@@ -16,7 +16,7 @@ from aes_audit.errors import InvalidBaseline, UsageError
 from aes_audit.evidence.progress import Progress
 from aes_audit.options import AuditConfig, read_config
 from aes_audit.planning import Case
-from aes_audit.report.notes import baseline_notes, image_notes, position_notes
+from aes_audit.report.notes import art_notes, baseline_notes, image_notes, position_notes
 from aes_audit.report.results import Entry, prepare_results, run_provenance, write_results
 from aes_audit.report.table import images_saved, verdict_table
 
@@ -97,7 +97,9 @@ class AuditRun:
     def _names_audits(self) -> bool:
         """Whether the command line, and not only the ini file, is about audits."""
         paths = [Path(argument.split("::")[0]) for argument in self._pytest.args]
-        typed = (self._pytest.getoption(f"audit_{name}") for name in ("model", "base_model", "reward", "evidence"))
+        typed = (
+            self._pytest.getoption(f"audit_{name}") for name in ("model", "base_model", "reward", "judge", "evidence")
+        )
         return any("audits" in path.parts for path in paths) or any(typed)
 
     @property
@@ -149,6 +151,7 @@ class AuditRun:
         yield from verdict_table(self.entries)
         yield from baseline_notes(self.entries)
         yield from image_notes(self.entries)
+        yield from art_notes(self.entries)
         yield from position_notes(self.entries)
         yield from images_saved(self.entries)
         if self._complaint:
