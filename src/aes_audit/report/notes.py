@@ -1,4 +1,4 @@
-"""What comparisons with baselines noted, what became of the images, and how judges saw them: lines under the table."""
+"""Lines under the table: what baselines noted, what became of images, where art stands, how judges saw the images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from aes_audit.report.results import Entry
 
-__all__ = ["baseline_notes", "image_notes", "position_notes"]
+__all__ = ["art_notes", "baseline_notes", "image_notes", "position_notes"]
 
 
 def baseline_notes(entries: Sequence[Entry]) -> Iterator[str]:
@@ -34,6 +34,30 @@ def image_notes(entries: Sequence[Entry]) -> Iterator[str]:
         parts += [f"not read whole: {_kinds(cut)}"] if cut else []
         if parts:
             yield f"images of {entry['model']}: {'; '.join(parts)}"
+
+
+def art_notes(entries: Sequence[Entry]) -> Iterator[str]:
+    """One line per reward that was shown art: the population, works far below it, the control arm, the captions."""
+    for entry in entries:
+        details = entry["details"]
+        reference = details.get("reference")
+        if entry["metric"] != "art_z" or entry["group"] or not reference or "mean" not in reference:
+            continue
+        parts = [
+            f"against {reference['n']} originals of {reference['model']} "
+            f"(mean {reference['mean']:.4g}, SD {reference['sd']:.4g})"
+        ]
+        far = details.get("far_below") or {"n": 0}
+        parts += [f"{far['share']:.0%} of works below {far['z']:g} SD"] if far["n"] else []
+        control = details.get("control_arm")
+        parts += [f"control arm {control['mean_z']:+.2f} SD over {control['n']} pictures"] if control else []
+        parts += [
+            f"by {scorer} the own caption wins in {said['matched_wins']:.0%}"
+            if said["reads_captions"]
+            else f"{scorer} does not read captions"
+            for scorer, said in sorted(details.get("captions", {}).items())
+        ]
+        yield f"{entry['scorer']} on {entry['model']} art: {'; '.join(parts)}"
 
 
 def position_notes(entries: Sequence[Entry]) -> Iterator[str]:
