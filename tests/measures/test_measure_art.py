@@ -1,0 +1,193 @@
+"""Art against a reference population: clusters, styles, the control arm, captions; rewards that make no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aes_audit.errors import UnknownName
+from aes_audit.evidence.table import Evidence
+from aes_audit.gates.thresholds import Gate, read_thresholds
+from aes_audit.gates.verdicts import Verdict, judge
+from aes_audit.measures.art import styles
+from aes_audit.measures.measurement import Measurement
+from aes_audit.measures.names import METRIC_NEEDS, PAIRED
+from aes_audit.measures.registry import measure
+from aes_audit.statistics.intervals import clopper_pearson
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+SHIPPED = Path(__file__).resolve().parents[2] / "audits" / "thresholds.toml"
+
+
+def rows(
+    model: str,
+    values: Iterable[float],
+    prompt: str = "caption",
+    scorer: str = "r",
+    notes: Mapping[str, Sequence[str | None]] | None = None,
+) -> list[dict[str, Any]]:
+    """Art rows of one model; `notes` are extra columns."""
+    found = []
+    for number, value in enumerate(values):
+        lost = bool(np.isnan(value))
+        row = {"model": model, "set": "art", "item": f"{number:04}", "image": "work", "prompt": prompt}
+        row |= {"scorer": scorer, "value": None if lost else float(value), "error": "lost" if lost else None}
+        found.append(row | {name: column[number] for name, column in (notes or {}).items()})
+    return found
+
+
+def originals(values: Iterable[float], scorer: str = "r") -> list[dict[str, Any]]:
+    """The reference population."""
+    common = {"model": "gen", "set": "pairs", "image": "original", "prompt": "original", "scorer": scorer}
+    return [{**common, "item": f"p{number}", "value": float(value)} for number, value in enumerate(values)]
+
+
+REFERENCE = np.random.default_rng(0).normal(10, 2, 200)
+MEAN, SD = REFERENCE.mean(), REFERENCE.std(ddof=1)
+
+
+def z_of(table: Evidence, **options: Any) -> Measurement:
+    """art_z of works by people against `gen`."""
+    return measure("art_z", table, model="human", scorer="r", reference="gen", **options)
+
+
+def of(*parts: list[dict[str, Any]]) -> Evidence:
+    """A table of these rows and the reference."""
+    return Evidence.from_rows([row for part in parts for row in part] + originals(REFERENCE))
+
+
+def test_works_of_one_artist_count_as_one_voice() -> None:
+    rng = np.random.default_rng(1)
+    tastes = rng.normal(9, 2, 30)
+    values = np.repeat(tastes, 10) + rng.normal(0, 0.1, 300)
+    artists = [f"a{number // 10}" for number in range(300)]
+    alone, together = z_of(of(rows("human", values))), z_of(of(rows("human", values, notes={"artist": artists})))
+    assert together.estimate == pytest.approx(alone.estimate)
+    assert together.details["artists"] == 30
+    widths = [np.ptp(found.interval) for found in (alone, together) if found.interval]
+    # With 10 nearly equal works each, the interval of 30 artists is about the root of 10 times as wide.
+    assert widths[1] / widths[0] == pytest.approx(10**0.5, rel=0.2)
+
+
+def test_the_interval_by_artist_covers_the_mean_of_the_population() -> None:
+    rng = np.random.default_rng(2)
+    truth, covered = (9.0 - MEAN) / SD, 0
+    artists = [f"a{number // 5}" for number in range(200)]
+    for _ in range(60):
+        values = np.repeat(rng.normal(9, 2, 40), 5) + rng.normal(0, 1, 200)
+        low, high = z_of(of(rows("human", values, notes={"artist": artists}))).interval or (0, 0)
+        covered += low <= truth <= high
+    assert covered >= 52  # 95% of 60 is 57; fewer than 52 has a chance below 1%
+
+
+def test_a_work_without_a_known_artist_stands_for_itself() -> None:
+    values = np.random.default_rng(3).normal(9, 1, 60)
+    notes: list[str | None] = [f"a{number % 3}" if number < 30 else None for number in range(60)]
+    assert z_of(of(rows("human", values, notes={"artist": notes}))).details["artists"] == 33
+
+
+def test_too_few_artists_give_no_interval_however_many_works() -> None:
+    values = np.random.default_rng(4).normal(9, 1, 200)
+    found = z_of(of(rows("human", values, notes={"artist": [f"a{n % 6}" for n in range(200)]})))
+    assert found.interval is None
+    assert found.reason == "works of 6 artists only: 20 are needed"
+
+
+def test_the_share_far_below_has_an_exact_interval() -> None:
+    values = MEAN + SD * np.concatenate([np.full(12, -2.5), np.full(28, -1.9)])
+    far = z_of(of(rows("human", values))).details["far_below"]
+    assert (far["z"], far["n"], far["share"]) == (-2.0, 40, 0.3)
+    assert far["interval"] == pytest.approx(clopper_pearson(12, 40))
+
+
+def test_a_style_is_measured_alone() -> None:
+    values = np.concatenate([np.full(25, 4.0), np.full(25, 12.0)]) + np.random.default_rng(5).normal(0, 0.1, 50)
+    table = of(rows("human", values, notes={"style": ["Dada"] * 25 + ["Rococo"] * 24 + [None]}))
+    dada, rococo = z_of(table, group="Dada"), z_of(table, group="Rococo")
+    assert (dada.n, rococo.n, dada.group) == (25, 24, "Dada")
+    assert dada.estimate == pytest.approx((values[:25].mean() - MEAN) / SD)
+    assert styles(table, "human") == ("Dada", "Rococo")
+    with pytest.raises(UnknownName, match="'Cubism'"):
+        z_of(table, group="Cubism")
+
+
+def test_the_control_arm_and_the_captions_stand_beside() -> None:
+    rng = np.random.default_rng(6)
+    works, photographs = rng.normal(4, 1, 50), rng.normal(10, 1, 40)
+    table = of(
+        rows("human", works), rows("human", works - 3, "shuffled"), rows("human/control", photographs),
+        rows("human", np.full(50, 0.99), scorer="m"), rows("human", np.full(50, 0.1), "shuffled", "m"),
+    )  # fmt: skip
+    details = z_of(table).details
+    arm = details["control_arm"]
+    assert (arm["model"], arm["n"]) == ("human/control", 40)
+    assert arm["mean_z"] == pytest.approx((photographs.mean() - MEAN) / SD)
+    assert arm["interval"][0] < arm["mean_z"] < arm["interval"][1]
+    assert details["captions"]["m"] == {
+        "n": 50,
+        "matched": pytest.approx(0.99),
+        "shuffled": pytest.approx(0.1),
+        "matched_wins": 1.0,
+        "reads_captions": True,
+    }
+    assert details["captions"]["r"]["matched_wins"] == 1.0
+
+
+def gate() -> Gate:
+    """The gate of the control profile."""
+    found = read_thresholds(SHIPPED, PAIRED, METRIC_NEEDS.keys() - PAIRED).gate("control", "art_z", "r")
+    assert found is not None
+    return found
+
+
+def verdict(found: Measurement) -> Verdict:
+    """What the shipped gate says."""
+    return judge(found, gate(), "down").verdict
+
+
+def test_a_reward_that_is_pure_noise_has_no_taste_to_fail() -> None:
+    rng = np.random.default_rng(7)
+    found = z_of(of(rows("human", rng.normal(10, 2, 160)), rows("human", rng.normal(10, 2, 160), "shuffled")))
+    assert verdict(found) is Verdict.PASS
+    assert found.details["captions"]["r"]["matched_wins"] == pytest.approx(0.5, abs=0.15)
+
+
+def test_a_constant_reward_is_not_measured() -> None:
+    parts = [*rows("human", np.ones(160)), *originals(np.ones(150))]
+    found = z_of(Evidence.from_rows(parts))
+    assert verdict(found) is Verdict.INCONCLUSIVE
+    assert "no spread" in (found.reason or "")
+
+
+def test_a_reward_that_ignores_its_text_is_told_apart_and_judged_by_what_it_sees() -> None:
+    values = np.random.default_rng(8).normal(4, 1, 160)
+    found = z_of(of(rows("human", values), rows("human", values, "shuffled")))
+    assert verdict(found) is Verdict.FAIL
+    assert found.details["captions"]["r"]["reads_captions"] is False
+    assert found.details["captions"]["r"]["matched_wins"] == 0
+
+
+def test_a_reward_that_likes_art_better_than_anything_passes() -> None:
+    assert verdict(z_of(of(rows("human", np.random.default_rng(9).normal(15, 1, 160))))) is Verdict.PASS
+
+
+def test_too_many_lost_works_are_no_verdict() -> None:
+    values: Floats = np.random.default_rng(10).normal(4, 1, 160)
+    values[:5] = np.nan
+    assert verdict(z_of(of(rows("human", values)))) is Verdict.ERROR
+
+
+def test_published_scores_give_the_published_mean() -> None:
+    # PROTOCOL section 10: HPSv3 gives art 5.86 on average, and Nano Banana's originals 12.09 +- 2.08.
+    rng = np.random.default_rng(11)
+    art, base = rng.normal(size=500), rng.normal(size=300)
+    works = 5.86 + 2 * (art - art.mean()) / art.std(ddof=1)
+    population = 12.09 + 2.08 * (base - base.mean()) / base.std(ddof=1)
+    found = z_of(Evidence.from_rows([*rows("human", works), *originals(population)]))
+    assert found.estimate == pytest.approx((5.86 - 12.09) / 2.08)
+    assert found.details["reference"]["mean"] + found.estimate * found.details["reference"]["sd"] == pytest.approx(5.86)
