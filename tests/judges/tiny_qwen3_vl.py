@@ -6,7 +6,7 @@ Weights are drawn wide, so that answers differ between questions and between ima
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,21 @@ from transformers import Qwen2Tokenizer, Qwen3VLConfig, Qwen3VLForConditionalGen
 
 from aes_audit.judges.guideline import Guideline, question
 
-__all__ = ["save_tiny_adapter", "save_tiny_qwen3_vl"]
+__all__ = ["SHAPES", "save_tiny_adapter", "save_tiny_qwen3_vl"]
+
+
+SHAPES: Mapping[str, Mapping[str, Any]] = {
+    "tiny": {},
+    "medium": {
+        "width": 512, "layers": 12, "inner": 1536, "heads": (8, 2, 64), "vision": (6, 256, 1024, 4), "deep": (1, 2, 3),
+        "vocabulary": 8000, "spread": 0.02,
+    },
+    "full": {
+        "width": 2560, "layers": 36, "inner": 9728, "heads": (32, 8, 128), "vision": (24, 1024, 4096, 16),
+        "deep": (5, 11, 17), "vocabulary": 151936, "spread": 0.02,
+    },
+}  # fmt: skip
+"""`full` is Qwen3-VL-4B; `medium` has about a hundredth of its weights, in its proportions."""
 
 _NAMES = ("endoftext", "im_start", "im_end", "vision_start", "vision_end", "image_pad", "video_pad")
 _SPECIAL = [f"<|{name}|>" for name in _NAMES]
@@ -28,12 +42,17 @@ _TEMPLATE = (
 )
 
 
-def save_tiny_qwen3_vl(folder: Path, seed: int = 0, **sizes: Any) -> Path:
-    """A folder as the hub has it. `sizes` change the configuration, see `_config`."""
+def save_tiny_qwen3_vl(folder: Path, seed: int = 0, dtype: torch.dtype = torch.float32, **shape: Any) -> Path:
+    """A folder as the hub has it; `shape` is that of `_config`."""
     tokenizer = _tokenizer()
     tokenizer.save_pretrained(folder)
     torch.manual_seed(seed)
-    Qwen3VLForConditionalGeneration(_config(tokenizer, **sizes)).save_pretrained(folder)
+    kept = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        Qwen3VLForConditionalGeneration(_config(tokenizer, **shape)).save_pretrained(folder)
+    finally:
+        torch.set_default_dtype(kept)
     recipe = {
         "image_processor_type": "Qwen2VLImageProcessorFast",
         "size": {"shortest_edge": 32 * 32, "longest_edge": 4096 * 4096},
@@ -64,16 +83,21 @@ def _config(
     *,
     width: int = 32,
     layers: int = 3,
-    depth: int = 3,
-    spread: float = 0.2,
+    inner: int = 96,
+    heads: tuple[int, int, int] = (4, 2, 16),
+    vision: tuple[int, int, int, int] = (3, 32, 64, 2),
     deep: Sequence[int] = (0, 1),
+    vocabulary: int | None = None,
+    spread: float = 0.2,
 ) -> Qwen3VLConfig:
+    """`heads`: of queries, of keys, and their width; `vision`: layers, width, inner width, heads."""
     ids = {token: tokenizer.convert_tokens_to_ids(token) for token in _SPECIAL}
-    vision = {
-        "depth": depth,
-        "hidden_size": width,
-        "intermediate_size": 2 * width,
-        "num_heads": 2,
+    sections = [heads[2] // 4, heads[2] // 8, heads[2] // 8]
+    seeing = {
+        "depth": vision[0],
+        "hidden_size": vision[1],
+        "intermediate_size": vision[2],
+        "num_heads": vision[3],
         "patch_size": 16,
         "out_hidden_size": width,
         "num_position_embeddings": 16,
@@ -81,20 +105,20 @@ def _config(
         "initializer_range": spread,
     }
     text = {
-        "vocab_size": len(tokenizer),
+        "vocab_size": vocabulary or len(tokenizer),
         "hidden_size": width,
-        "intermediate_size": 3 * width,
+        "intermediate_size": inner,
         "num_hidden_layers": layers,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "head_dim": 16,
+        "num_attention_heads": heads[0],
+        "num_key_value_heads": heads[1],
+        "head_dim": heads[2],
         "max_position_embeddings": 4096,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 2, 2]},
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": sections},
         "initializer_range": spread,
         "pad_token_id": ids["<|endoftext|>"],
     }
     return Qwen3VLConfig(
-        vision_config=vision,
+        vision_config=seeing,
         text_config=text,
         image_token_id=ids["<|image_pad|>"],
         video_token_id=ids["<|video_pad|>"],

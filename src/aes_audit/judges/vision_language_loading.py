@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from aes_audit.judges.guideline import Guideline
 from aes_audit.judges.vision_language_images import QwenImageRecipe
 from aes_audit.judges.vision_language_judge import VisionLanguageJudge
 from aes_audit.judges.vision_language_texts import read_qwen_conversation
+from aes_audit.rewards.cpu_kernels import faster_on_cpu
 from aes_audit.rewards.memory_batch import MemoryBatch
 from aes_audit.weights.loading import loading, refuse_random_weights
 
@@ -35,8 +37,11 @@ def load_vision_language_judge(
     dtype: str,
     loras: Sequence[Path] = (),
     processor: Path | None = None,
+    learning: bool = False,
 ) -> VisionLanguageJudge:
     """Load a Qwen3-VL folder; `loras` are PEFT folders merged in this order, `processor` has tokenizer and recipe.
+
+    A judge that is `learning` keeps its stock layers, which take adapters and have gradients.
 
     Raises InfrastructureError naming the folder and what does not fit.
     """
@@ -54,9 +59,13 @@ def load_vision_language_judge(
     for lora in loras:
         with loading(f"adapter {str(lora)!r}"):
             model = _merged(model, lora)
+    model = model.eval().requires_grad_(False).to(device)
+    if not learning:
+        # The head is read row by row, and the token ids' embedding is no product.
+        model.model = faster_on_cpu(model.model)
     images, pairs = (4, 11) if device == "cpu" else (8, 32)
     return VisionLanguageJudge(
-        model.eval().requires_grad_(False).to(device),
+        model,
         conversation,
         recipe,
         guideline,
@@ -93,7 +102,10 @@ def _merged(model: Any, folder: Path) -> Any:
         raise InfrastructureError(f"{folder}: the adapter is {config.peft_type}, and only LoRA can be merged.")
     config.inference_mode = True
     # An untrained adapter changes nothing, so what the file lacks would go unnoticed.
-    wrapped: Any = PeftModel(model, config)
+    with warnings.catch_warnings():
+        # PEFT asks transformers by a name that is going out of use.
+        warnings.simplefilter("ignore", FutureWarning)
+        wrapped: Any = PeftModel(model, config)
     tensors = load_file(folder / _ADAPTER)
     if fault := _misfit(tensors, get_peft_model_state_dict(wrapped, save_embedding_layers=False)):
         raise InfrastructureError(f"{folder}: {_ADAPTER} does not fit the judge: {fault}.")
