@@ -25,6 +25,7 @@ from aes_audit.judges.training.annotations import RatedImage
 from aes_audit.judges.training.recipe import JudgeRecipe, JudgeRunning
 from aes_audit.judges.vision_language import QwenJudgeModel
 from aes_audit.judges.vision_language_judge import VisionLanguageJudge
+from aes_audit.judges.vision_language_loading import load_vision_language_judge
 from aes_audit.mitigation import checkpoint
 from aes_audit.mitigation.checkpoint import Outcome
 from aes_audit.mitigation.noise import generator_for, learning_rate
@@ -127,7 +128,7 @@ def train_judge(
     `subject` is what the workplace was begun with; it goes into the provenance. Raises UsageError for targets and
     pictures that do not fit, and InfrastructureError when loading or training fails.
     """
-    judge = model.load()
+    judge = _loaded(model)
     adapted = with_adapter(judge.model, recipe, model.weights.source.repo)
     judge.model.train()
     if running.gradient_checkpointing:
@@ -151,6 +152,21 @@ def train_judge(
     note_guideline(workplace.folder, model.guideline)
     workplace.finish(_provenance(subject, outcome), weights, {CONFIG: described})
     return outcome
+
+
+def _loaded(model: QwenJudgeModel) -> VisionLanguageJudge:
+    """The judge that the audits load, on layers that can learn."""
+    return load_vision_language_judge(
+        model.weights.folder(),
+        device=model.device,
+        guideline=model.guideline,
+        order=model.settings.order,
+        size=model.settings.size,
+        dtype=model.settings.dtype,
+        loras=[lora.folder() for lora in model.loras],
+        processor=model.processor.folder() if model.processor else None,
+        learning=True,
+    )
 
 
 def _advance(trainer: _Trainer) -> None:
