@@ -96,6 +96,13 @@ def test_texts_are_remembered_from_call_to_call_and_images_are_not() -> None:
     assert (len(reward.texts), len(reward.images)) == (1, 2)
 
 
+def test_texts_of_like_length_share_a_pass() -> None:
+    reward = Brightness(pair_batch=2)
+    values = PairScorer(reward).score([plain(10)] * 4, ["aaaaa", "b", "cccc", "dd"])
+    assert values == [15, 11, 14, 12]
+    assert reward.texts == [["b", "dd"], ["cccc", "aaaaa"]]
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     plan=st.lists(st.tuples(st.integers(0, 9), st.text("abc", max_size=5)), max_size=40),

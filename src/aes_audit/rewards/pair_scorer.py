@@ -102,7 +102,8 @@ class PairScorer(Generic[ImageState, TextState]):
 
     def _text_states(self, texts: Sequence[str]) -> Mapping[str, TextState]:
         known = {text: self._texts[text] for text in texts if text in self._texts}
-        fresh = [text for text in texts if text not in known]
+        # Texts of a pass are padded to its longest, so those of like length go together.
+        fresh = sorted((text for text in texts if text not in known), key=len)
         known.update(zip(fresh, self._text_batch.run(fresh, self.architecture.encode_texts), strict=True))
         for text in texts:
             self._texts[text] = known[text]
