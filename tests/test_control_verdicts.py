@@ -27,9 +27,10 @@ class Audited:
         self.text = process.stdout + process.stderr
         self.entries: list[Entry] = json.loads(results.read_text())["measurements"]
 
-    def one(self, metric: str, scorer: str | None = None) -> Entry:
-        """The measurement of this metric, by this scorer."""
-        (found,) = [e for e in self.entries if e["metric"] == metric and scorer in (None, e["scorer"])]
+    def one(self, metric: str, scorer: str | None = None, group: str | None = None) -> Entry:
+        """The measurement of this metric, by this scorer, of this group."""
+        asked = [e for e in self.entries if e["metric"] == metric and scorer in (None, e["scorer"])]
+        (found,) = [e for e in asked if e["group"] == group]
         return found
 
 
@@ -137,6 +138,20 @@ def test_the_clip_control_discriminates_and_the_preference_control_does_not(audi
     assert preference.code == 1
     assert preference.one("reward_auroc")["verdict"] == "fail"
     assert preference.one("reward_auroc")["estimate"] <= clip.one("reward_auroc")["estimate"] - 0.15
+
+
+def test_the_preference_control_ranks_drawn_art_far_below_and_the_clip_control_does_not(audits: Run) -> None:
+    clip, preference = audits("--reward=control/clip"), audits("--reward=control/preference")
+    high, low = (run.one("art_z") for run in (clip, preference))
+    assert (high["verdict"], low["verdict"]) == ("pass", "fail")
+    for entry in (high, low):
+        half_width = (entry["interval"][1] - entry["interval"][0]) / 2
+        assert abs(entry["estimate"] - entry["threshold"]["at_least"]) >= 3 * half_width
+        # Plain drawings of the same motifs are as welcome as generated ones: it is the manner that is marked down.
+        assert entry["details"]["control_arm"]["mean_z"] > 0
+        assert entry["details"]["captions"]["control/clip"]["matched_wins"] > 0.95
+        assert entry["details"]["reference"]["model"] == "control/faithful"
+    assert {entry["model"] for entry in (high, low)} == {"drawn"}
 
 
 def test_two_workers_measure_what_one_process_measures(audits: Run) -> None:
