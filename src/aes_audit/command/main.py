@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from aes_audit.command.art import art
 from aes_audit.command.prompts import prompts
 from aes_audit.command.ratings import ratings
 from aes_audit.command.request import ScoreRequest, score_request
@@ -18,13 +19,14 @@ from aes_audit.errors import AesAuditError, UsageError
 
 __all__ = ["main"]
 
-USAGE = """usage: aes-audit score|train-lora|train-judge|ratings|prompts ...
+USAGE = """usage: aes-audit score|train-lora|train-judge|ratings|prompts|art ...
 
 score        score images under texts with a reward model: `aes-audit score --help`
 train-lora   train an adapter that makes a generator follow its prompts again: `aes-audit train-lora --help`
 train-judge  train a judge of dimensions on rated images, and compare it with people: `aes-audit train-judge --help`
 ratings      ask people: write blinded sheets, read their answers: `aes-audit ratings --help`
-prompts      build a set of wide-spectrum prompts, or check one: `aes-audit prompts --help`"""
+prompts      build a set of wide-spectrum prompts, or check one: `aes-audit prompts --help`
+art          write factual captions for artworks: `aes-audit art --help`"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,6 +65,7 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "train-judge": train_judge,
     "ratings": ratings,
     "prompts": prompts,
+    "art": art,
 }
 
 

@@ -20,7 +20,7 @@ from aes_audit.evidence.art_pictures import DrawnPicture, FilePicture, Picture
 from aes_audit.evidence.keys import digest
 from aes_audit.options import BUILT_IN_ART
 
-__all__ = ["COLUMNS", "ArtSet", "Artwork", "read_art", "read_table", "table_in"]
+__all__ = ["COLUMNS", "ArtSet", "Artwork", "read_art", "read_table", "table_in", "table_rows"]
 
 COLUMNS = ("image", "caption", "artist", "style", "year")
 """Columns of the table of a folder; the last three may be empty or absent."""
@@ -104,7 +104,7 @@ def _tables(folder: Path) -> Iterator[Path]:
 def read_table(table: Path) -> Iterator[Artwork]:
     """The works of a table, with paths relative to its folder; raises UsageError naming the row that is wrong."""
     seen: set[str] = set()
-    for number, row in enumerate(_rows(table), 1):
+    for number, row in enumerate(table_rows(table), 1):
         where = f"{table}: row {number}"
         cells = {name: _cell(where, name, row.get(name)) for name in COLUMNS}
         image, caption = cells["image"], cells["caption"]
@@ -121,7 +121,8 @@ def read_table(table: Path) -> Iterator[Artwork]:
         raise UsageError(f"{table}: has no rows.")
 
 
-def _rows(table: Path) -> Iterable[Mapping[str, Any]]:
+def table_rows(table: Path) -> Iterable[Mapping[str, Any]]:
+    """The rows of a table as they are, captions or none; raises UsageError for what is no table."""
     try:
         text = table.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -130,7 +131,10 @@ def _rows(table: Path) -> Iterable[Mapping[str, Any]]:
         reader = csv.DictReader(io.StringIO(text, newline=""))
         if absent := {"image", "caption"}.difference(reader.fieldnames or ()):
             raise UsageError(f"{table}: has no column {sorted(absent)[0]!r}; it needs image and caption.")
-        return list(reader)
+        rows = list(reader)
+        if torn := next((number for number, row in enumerate(rows, 1) if None in row or None in row.values()), None):
+            raise UsageError(f"{table}: row {torn} has not as many cells as the header.")
+        return rows
     return [_parsed(table, number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
