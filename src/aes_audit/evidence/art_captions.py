@@ -37,7 +37,8 @@ __all__ = ["INSTRUCTION", "MAX_WORDS", "Captioned", "caption_works"]
 INSTRUCTION = (
     "Say what this picture shows, in one or two sentences of at most 60 words. Name who or what is in it, where it is "
     "and what it is doing, and what anyone can see of colours, light, shapes and technique. State only what is "
-    "visible: no artist, title or period, no mood or meaning, no praise and no criticism. Answer with the description alone."
+    "visible: no artist, title or period, no mood or meaning, no praise and no criticism. Answer with the description "
+    "alone."
 )
 """Our own wording of the paper's request: factual, without interpretation."""
 
