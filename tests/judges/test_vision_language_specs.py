@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from huggingface_hub import constants
 from judges.test_vision_language import SMALL, Naive, loaded, pictures
 from judges.tiny_qwen3_vl import save_tiny_adapter, save_tiny_qwen3_vl
+from weights.hub_server import COMMIT, Hub, serving
 
 from aes_audit.errors import AesAuditError, InfrastructureError, ModelNotFound, UnknownName, UsageError
 from aes_audit.judges import vision_language
@@ -201,6 +203,37 @@ def test_a_processor_of_its_own_is_used_and_must_fit(tiny_qwen: Path, tmp_path: 
     (other / "preprocessor_config.json").write_text(json.dumps({**recipe, "patch_size": 14}))
     with pytest.raises(InfrastructureError, match="its model has the patch size 16, the processor 14"):
         resolved(f"{bare}[processor={other}]").load()
+
+
+def test_model_adapter_and_processor_from_the_hub_score_as_their_folders_do(
+    tiny_qwen: Path, tiny_qwen_adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As the published judge: weights without a tokenizer, which is that of the model that they were made from.
+    bare = Path(shutil.copytree(tiny_qwen, tmp_path / "bare"))
+    for name in ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "chat_template.jinja"):
+        (bare / name).unlink()
+    repo, (base, _) = next(iter(PUBLISHED.items()))
+    repos = {repo: bare, base: tiny_qwen, "tiny/adapter": tiny_qwen_adapter}
+    with serving(Hub(repos=repos)) as hub:
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
+        judge = resolved(f"{repo}[size=64]+lora=tiny/adapter")
+        assert not any(".safetensors" in request for request in hub.requests)
+        assert judge.revision == f"{COMMIT}+{COMMIT}"
+        assert judge.identity["processor"] == {"repo": base, "revision": COMMIT}
+        assert "J is not the trained judge's" in judge.warnings[0]
+        found = judge.load().score(pictures(1), DIMENSIONS)
+        fetched = [request for request in hub.requests if "GET" in request and request.endswith(".safetensors")]
+        assert len(fetched) == 2
+        assert not any(base in request for request in fetched)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        again = resolved(f"{repo}[size=64]+lora=tiny/adapter")
+        assert again.identity == judge.identity
+        np.testing.assert_array_equal(again.load().score(pictures(1), DIMENSIONS), found)
+    local = resolved(f"{tiny_qwen}[size=64]+lora={tiny_qwen_adapter}")
+    np.testing.assert_array_equal(local.load().score(pictures(1), DIMENSIONS), found)
 
 
 def test_an_answer_that_is_no_token_of_its_own_is_refused(tiny_qwen: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from aes_audit.device import default_dtype
 from aes_audit.errors import ModelNotFound, UnknownName, UsageError
 from aes_audit.judges.guideline import Guideline, trained_guideline
 from aes_audit.judges.spec import ORDERS, JudgeSpec, read_guideline, read_size
+from aes_audit.weights.hub import download
 from aes_audit.weights.pinned import Weights, resolve_weights
 from aes_audit.weights.source import Source, parse_source
 
@@ -33,6 +34,7 @@ PUBLISHED: Mapping[str, tuple[str, str]] = {
 trained on (that of the CSV beside the published code). Source: PROTOCOL section 5."""
 
 _OPTIONS = ("order", "size", "dtype", "guideline", "processor")
+_NO_WEIGHTS = ("*.json", "*.txt", "*.jinja")
 _DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -125,7 +127,7 @@ class QwenJudgeModel:
             guideline=self.guideline,
             settings=self.settings,
             loras=[lora.folder() for lora in self.loras],
-            processor=self.processor.folder() if self.processor else None,
+            processor=_beside_weights(self.processor) if self.processor else None,
         )
 
 
@@ -189,6 +191,12 @@ def read_settings(options: Mapping[str, str], device: str) -> QwenSettings:
     return QwenSettings(
         options.get("dtype", default_dtype(device)), options.get("order", ORDERS[0]), read_size(options)
     )
+
+
+def _beside_weights(weights: Weights) -> Path:
+    """The folder of a processor: of a repository everything but its weights, which are gigabytes that nobody reads."""
+    source = weights.source
+    return source.folder or download(str(source.repo), weights.revision, source.revision, _NO_WEIGHTS)
 
 
 def _source(text: str, root: Path) -> Source:
