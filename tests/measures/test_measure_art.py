@@ -191,3 +191,17 @@ def test_published_scores_give_the_published_mean() -> None:
     found = z_of(Evidence.from_rows([*rows("human", works), *originals(population)]))
     assert found.estimate == pytest.approx((5.86 - 12.09) / 2.08)
     assert found.details["reference"]["mean"] + found.estimate * found.details["reference"]["sd"] == pytest.approx(5.86)
+
+
+@pytest.mark.parametrize(("score", "rank", "below"), [(0.30, 1, None), (0.2580, 18, "DALL·E mini"), (0.1, 23, "GLIDE")])
+def test_a_published_leaderboard_is_shown_and_decides_nothing(score: float, rank: int, below: str | None) -> None:
+    values = score + np.random.default_rng(12).normal(0, 1e-4, 160)
+    table = Evidence.from_rows([*rows("human", values, scorer="hpsv2.0"), *originals(REFERENCE / 40, "hpsv2.0")])
+    found = measure("art_z", table, model="human", scorer="hpsv2.0", reference="gen")
+    board = found.details["leaderboard"]
+    assert (board["rank"], board["of"], board["just_below"]) == (rank, 23, below)
+    assert "github.com/tgxs002/HPSv2" in board["source"]
+
+
+def test_a_reward_without_a_leaderboard_on_file_shows_none() -> None:
+    assert "leaderboard" not in z_of(of(rows("human", np.random.default_rng(13).normal(10, 1, 50)))).details

@@ -11,6 +11,7 @@ import numpy as np
 from aes_audit.errors import UnknownName, UsageError
 from aes_audit.evidence.schema import ARTIST, CONTROL_ARM, STYLE, WORDS
 from aes_audit.evidence.table import Evidence
+from aes_audit.measures.leaderboards import standing
 from aes_audit.measures.means import mean_measurement
 from aes_audit.measures.measurement import Measurement
 from aes_audit.measures.readings import Cell, read
@@ -67,6 +68,7 @@ def art_z(request: Request) -> Measurement:
         **_captions(request, model, planned),
         **_control_arm(request, model, reference),
         **_words(request, model, planned),
+        **_leaderboard(request, scores),
     }
     return _clustered(request, z, names, details) if artists else mean_measurement(request, z, details)
 
@@ -176,6 +178,13 @@ def _control_arm(request: Request, model: str, reference: _Reference) -> Mapping
     found = mean_interval(z, seed=replace(request, models=(arm,)).seed, confidence=request.confidence)
     told = {"model": arm, "n": int(known.sum()), "mean_z": float(z.mean())}
     return {"control_arm": {**told, "interval": found.bounds and list(found.bounds), **_words(request, arm, items)}}
+
+
+def _leaderboard(request: Request, scores: Floats) -> Mapping[str, Any]:
+    """Where the mean score would stand on the reward's published leaderboard, if one is on file."""
+    known = scores[~np.isnan(scores)]
+    found = standing(request.scorer, float(known.mean())) if len(known) and request.group is None else None
+    return {"leaderboard": found} if found else {}
 
 
 def _words(request: Request, model: str, planned: tuple[str, ...]) -> Mapping[str, Any]:
