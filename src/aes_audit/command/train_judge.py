@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from aes_audit.command.argument_types import OneLineParser, number, whole
 from aes_audit.command.interrupts import Interrupts
 from aes_audit.device import pick_device
-from aes_audit.errors import UsageError
+from aes_audit.errors import AesAuditError, UsageError
 from aes_audit.evidence.progress import Progress
 from aes_audit.judges.training.recipe import ALL_LINEAR, ATTENTION, LANGUAGE, JudgeRecipe, JudgeRunning
 
@@ -31,7 +31,7 @@ __all__ = ["train_judge"]
 _DESCRIPTION = (
     "Train a LoRA adapter that makes a Qwen3-VL rate the dimensions of images as people do, and compare it with people "
     "on held-out images. DATA is a table (.parquet, .jsonl, .csv), a folder of Parquet files or a hub data set: image, "
-    "and a rating per dimension. The result is used with `--judge=MODEL+lora=OUTPUT`."
+    "and a rating per dimension. The result judges as `MODEL+lora=OUTPUT`, the `judge` of a profile in thresholds.toml."
 )
 _SHARE = 0.1
 
@@ -115,7 +115,7 @@ def _trained(
         progress = Progress(sys.stderr.isatty)
         try:
             outcome = train(model, split.training, recipe, running, workplace, subject, progress=progress, stop=stop)
-        except UsageError:
+        except AesAuditError:
             # The corrected command shall find the folder as this one did.
             workplace.give_up()
             raise

@@ -36,6 +36,7 @@ from aes_audit.mitigation.workplace import PROVENANCE, State, Workplace
 
 QUICK = JudgeRecipe(epochs=1, batch_size=2, accumulate=2, learning_rate=3e-3, rank=4, targets=ALL_LINEAR)
 PLAIN = JudgeRunning()
+ROOT = Path(__file__).resolve().parents[3]
 COMMAND = [sys.executable, "-c", "from aes_audit.command.main import main; raise SystemExit(main())", "train-judge"]
 
 
@@ -116,7 +117,7 @@ def test_what_is_learnt_is_what_the_judge_reads(learner: Path, scenes: Path, tmp
 
 
 def test_the_loss_falls_and_scores_move_towards_what_people_said(learner: Path, scenes: Path, tmp_path: Path) -> None:
-    judge, images = spec(learner, scenes), rated(scenes)
+    judge, images = spec(learner, scenes), rated(scenes)[:16]
     first, last = run(judge, images, tmp_path / "lora", replace(QUICK, epochs=4, rank=8)).trend
     assert last < 0.6 * first
     pictures, truth = [image.open() for image in images], [[image.classes[name] for name in SEEN] for image in images]
@@ -130,7 +131,7 @@ def test_an_adapter_learns_to_say_one_class_or_the_other(learner: Path, scenes: 
     scores = []
     for label in (0, 2):
         told = [RatedImage(image.sha256, image.file, {"richness": label}) for image in images]
-        run(judge, told, tmp_path / str(label), replace(QUICK, epochs=6, learning_rate=1e-2))
+        run(judge, told, tmp_path / str(label), replace(QUICK, epochs=5, learning_rate=1e-2))
         trained = resolved(f"{judge}+lora={tmp_path / str(label)}").load()
         scores.append(trained.score([image.open() for image in images], ["richness"]).mean())
     assert scores[0] < 0.3
@@ -163,7 +164,12 @@ def test_accumulated_batches_learn_as_one_large_one(learner: Path, scenes: Path,
 def test_every_epoch_sees_every_image_once(learner: Path, scenes: Path, tmp_path: Path, monkeypatch: Any) -> None:
     seen: list[str] = []
     plain = RatedImage.open
-    monkeypatch.setattr(RatedImage, "open", lambda image: (seen.append(image.sha256), plain(image))[1])
+
+    def watched(image: RatedImage) -> Any:
+        seen.append(image.sha256)
+        return plain(image)
+
+    monkeypatch.setattr(RatedImage, "open", watched)
     images = rated(scenes)[:6]
     run(spec(learner, scenes), images, tmp_path / "lora", replace(QUICK, epochs=2, questions=1))
     wanted = sorted(image.sha256 for image in images)
@@ -266,6 +272,10 @@ def test_training_lifts_agreement_above_the_majority_on_images_that_were_held_ou
     started = time.monotonic()
     subprocess.run([*COMMAND, judge, *options, *learning, f"--output={tmp_path / 'lora'}"], check=True)
     assert time.monotonic() - started < 600
+    gates = [sys.executable, "-m", "pytest", "audits/", "-q", "-p", "no:cacheprovider"]
+    gates.append(f"--evidence={tmp_path / 'lora-ratings.parquet'}")
+    said = subprocess.run(gates, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert "judge_agreement_quadratic_kappa (used)" in said
     evidence = read_evidence(tmp_path / "lora-ratings.parquet")
     kept = json.loads((tmp_path / "lora" / PROVENANCE).read_text())
     assert kept["data"]["images"] == {"training": 800, "held_out": 200}

@@ -23,7 +23,7 @@ from aes_audit.judges.guideline import Guideline
 from aes_audit.judges.training.annotations import Annotations, read_annotations
 from aes_audit.judges.training.sources import resolve_data
 
-RATINGS = (
+RATINGS: tuple[dict[str, Any], ...] = (
     {"clarity": 2, "color brightness": -1, "detail refinement": -4, "hands": 0},
     {"clarity": 0, "color brightness": 1, "detail refinement": None, "hands": 1},
     {"clarity": -2, "color brightness": 0, "detail refinement": 2, "hands": -4},
@@ -164,6 +164,13 @@ def test_dimensions_that_prompts_do_not_use_are_learnt_when_asked_for(folder: Pa
     assert [image.classes["hands"] for image in found.images] == [1, 2, 0]
 
 
+def test_a_rating_that_is_not_learnt_need_not_be_one(folder: Path) -> None:
+    table = lines(folder, [{"image": "0.png", "clarity": 1, "hands": "two"}])
+    assert read(table).dimensions == ("clarity",)
+    with pytest.raises(UsageError, match="'hands' is 'two', not a whole number"):
+        read(table, asked=("hands",))
+
+
 def test_classes_are_taken_as_they_are_when_the_table_says_so(folder: Path) -> None:
     table = lines(folder, [{"image": "0.png", "clarity": 0}, {"image": "1.png", "clarity": 2.0}])
     assert [image.classes["clarity"] for image in read(table, values="classes").images] == [0, 2]
@@ -232,7 +239,7 @@ def test_dimensions_that_are_not_there_are_refused(folder: Path) -> None:
     table = write(folder, "jsonl")
     with pytest.raises(UnknownName, match="unknown dimension in the guideline 'sharpness'"):
         read(table, asked=("sharpness",))
-    with pytest.raises(UnknownName, match="unknown rated dimension 'face'"):
+    with pytest.raises(UsageError, match="r holds no rating of 'face': leave it out of --dimensions"):
         read(table, asked=("face",))
 
 

@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 
 from aes_audit.errors import UnknownName, UsageError
 from aes_audit.evidence import files
-from aes_audit.judges.guideline import Guideline, rating_class
+from aes_audit.judges.guideline import Guideline, Level, rating_class
 from aes_audit.judges.training.sources import DataSource
 from aes_audit.judges.training.tables import read_rows
 from aes_audit.prompts.dimensions import DIMENSIONS, LEVELS
@@ -30,6 +30,8 @@ IMAGE, ANNOTATION = "image", "annotation"
 
 VALUES = ("levels", "classes")
 """What the numbers are: levels of the guideline, whose sign gives the class, or the classes 0, 1, 2 themselves."""
+
+_Scales = Mapping[str, tuple[Level, ...]]
 
 _BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
@@ -76,37 +78,30 @@ def read_annotations(
     """
     if strange := [name for name in asked if name not in guideline.levels]:
         raise UnknownName("dimension in the guideline", strange[0], guideline.levels)
-    known = tuple(guideline.levels)
-    columns = {IMAGE, ANNOTATION, *known}
+    # What is not learnt need not be right.
+    wanted = tuple(name for name in guideline.levels if name in (asked or DIMENSIONS))
     found = [
-        _rated(cells, where, file.parent, pictures, guideline, values)
+        _rated(cells, where, file.parent, pictures, {name: guideline.levels[name] for name in wanted}, values)
         for file in source.files
-        for where, cells in read_rows(file, columns)
+        for where, cells in read_rows(file, {IMAGE, ANNOTATION, *wanted})
     ]
-    there = {name for image in found for name in image.classes}
-    if absent := [name for name in asked if name not in there]:
-        raise UnknownName("rated dimension", absent[0], there)
-    dimensions = tuple(name for name in known if name in there and name in (asked or DIMENSIONS))
+    dimensions = tuple(name for name in wanted if any(name in image.classes for image in found))
+    if absent := [name for name in asked if name not in dimensions]:
+        raise UsageError(f"{source.name} holds no rating of {absent[0]!r}: leave it out of --dimensions.")
     if not dimensions:
         raise UsageError(
-            f"{source.name} holds no rating of a dimension of the guideline: name columns as {', '.join(known[:3])}, "
+            f"{source.name} holds no rating of a dimension of the guideline: name columns as {', '.join(wanted[:3])}, "
             f"... beside {IMAGE}, or put them into {ANNOTATION}."
         )
-    kept = tuple(_only(image, dimensions) for image in found)
-    rated = tuple(image for image in kept if image.classes)
-    return Annotations(rated, dimensions, len(kept) - len(rated))
-
-
-def _only(image: RatedImage, dimensions: tuple[str, ...]) -> RatedImage:
-    kept = {name: image.classes[name] for name in dimensions if name in image.classes}
-    return RatedImage(image.sha256, image.file, kept)
+    rated = tuple(image for image in found if image.classes)
+    return Annotations(rated, dimensions, len(found) - len(rated))
 
 
 def _rated(
-    cells: Mapping[str, Any], where: str, folder: Path, pictures: Path, guideline: Guideline, values: str
+    cells: Mapping[str, Any], where: str, folder: Path, pictures: Path, scales: _Scales, values: str
 ) -> RatedImage:
     sha256, file = _picture(cells.get(IMAGE), where, folder, pictures)
-    return RatedImage(sha256, file, dict(_classes(cells, where, guideline, values)))
+    return RatedImage(sha256, file, dict(_classes(cells, where, scales, values)))
 
 
 def _picture(cell: object, where: str, folder: Path, pictures: Path) -> tuple[str, Path]:
@@ -142,13 +137,13 @@ def _kept(file: Path, content: bytes) -> Path:
     return file
 
 
-def _classes(cells: Mapping[str, Any], where: str, guideline: Guideline, values: str) -> Iterator[tuple[str, int]]:
+def _classes(cells: Mapping[str, Any], where: str, scales: _Scales, values: str) -> Iterator[tuple[str, int]]:
     ratings = cells.get(ANNOTATION)
     if ratings is None:
         ratings = cells
     elif not isinstance(ratings, Mapping):
         raise UsageError(f"{where}: {ANNOTATION!r} must hold a rating per dimension, found {ratings!r:.60}.")
-    for name, levels in guideline.levels.items():
+    for name, levels in scales.items():
         number = _whole(ratings.get(name), f"{where}: {name!r}")
         if number is None:
             continue
