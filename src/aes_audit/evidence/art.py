@@ -25,7 +25,7 @@ from aes_audit.rewards.protocol import Answer, ResolvedReward
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["PIXELS", "collect_art", "shuffled_captions"]
+__all__ = ["PIXELS", "Bench", "Known", "Shown", "collect_art", "shuffled_captions"]
 
 PIXELS = 1 << 26
 """Pixels that are decoded at a time, unless one picture alone has more."""
@@ -37,11 +37,7 @@ def collect_art(art: ArtSet, rewards: Sequence[ResolvedReward], store: Store, pr
     Touches a reward only for what the store does not hold. A picture that cannot be read is missing, with its reason.
     Raises InfrastructureError or StoreUnusable.
     """
-    bench = _Bench(
-        art.digest,
-        {reward.name: replace(scorer := reward_scorer(reward), load=kept(scorer.load)) for reward in rewards},
-        store,
-    )
+    bench = Bench.of(art.digest, rewards, store)
     return Evidence.from_rows(_rows(art, bench, progress), source=art.name)
 
 
@@ -56,17 +52,19 @@ def shuffled_captions(works: Sequence[Artwork]) -> list[str | None]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class Shown:
     """One work and everything that is asked about it."""
 
     model: str
+    """As in the evidence."""
     work: Artwork
+    """What is shown."""
     texts: Mapping[str, str]
     """`prompt` of the evidence -> text"""
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class Known:
     """What the store knows about one work."""
 
     key: str | None
@@ -78,25 +76,39 @@ class _Known:
 
 
 @dataclass(frozen=True, slots=True)
-class _Bench:
+class Bench:
     """Rewards that stay in memory once they are loaded, and the store."""
 
     name: str
+    """What is scored, for the lock."""
     scorers: Mapping[str, Scorer]
+    """reward -> what asks it"""
     store: Store
+    """Keeps every answer."""
 
-    def known(self, shown: _Shown) -> _Known:
+    @classmethod
+    def of(cls, name: str, rewards: Sequence[ResolvedReward], store: Store) -> Bench:
+        """None of the rewards is loaded before an answer is missing."""
+        scorers = {reward.name: reward_scorer(reward) for reward in rewards}
+        return cls(name, {key: replace(each, load=kept(each.load)) for key, each in scorers.items()}, store)
+
+    def outcome(self, shown: Shown, known: Known, scorer: str, prompt: str) -> tuple[float | None, str | None]:
+        """Value, or error, of a work by one reward under one of its texts."""
+        answer = (known.scores.get(scorer) or {}).get(shown.texts[prompt])
+        return (answer.value, answer.error) if answer else (None, known.error or NO_SCORE)
+
+    def known(self, shown: Shown) -> Known:
         """What is stored about a work, without decoding its picture."""
         try:
             key = shown.work.picture.key()
         except Unreadable as error:
-            return _Known(None, str(error), {})
+            return Known(None, str(error), {})
         record = self.store.scores(_fault_key(key))
         if record is not None:
-            return _Known(None, str(record["error"]), {})
+            return Known(None, str(record["error"]), {})
         texts = tuple(shown.texts.values())
         scores = {name: self._recorded(scorer, key, texts) for name, scorer in self.scorers.items()}
-        return _Known(key, None, scores)
+        return Known(key, None, scores)
 
     def _recorded(self, scorer: Scorer, key: str, texts: Sequence[str]) -> Mapping[str, Answer] | None:
         record = self.store.scores(score_key(scorer.identity, key, texts))
@@ -109,7 +121,7 @@ class _Bench:
             for text, value in zip(texts, values, strict=True)
         }
 
-    def score(self, batch: Sequence[_Shown], progress: Progress) -> list[_Known]:
+    def score(self, batch: Sequence[Shown]) -> list[Known]:
         """Everything about a batch; decodes it where an answer is missing."""
         found = [self.known(shown) for shown in batch]
         if not any(None in known.scores.values() for known in found):
@@ -120,7 +132,7 @@ class _Bench:
                 self._answer(list(zip(batch, found, strict=True)))
         return [self.known(shown) for shown in batch]
 
-    def _answer(self, batch: Sequence[tuple[_Shown, _Known]]) -> None:
+    def _answer(self, batch: Sequence[tuple[Shown, Known]]) -> None:
         # The parts of a batch depend on its pictures alone and not on what is stored: a score never depends on
         # which run it was made in.
         for part in _parts([(shown, known.key) for shown, known in batch if known.key is not None], self.store):
@@ -128,7 +140,7 @@ class _Bench:
             for name in wanted:
                 self._ask(self.scorers[name], part)
 
-    def _ask(self, scorer: Scorer, part: Sequence[tuple[_Shown, str, Image]]) -> None:
+    def _ask(self, scorer: Scorer, part: Sequence[tuple[Shown, str, Image]]) -> None:
         questions = [tuple(shown.texts.values()) for shown, _, _ in part]
         answered = scorer.load()([image for _, _, image in part], questions)
         for (_, key, _), texts, answers in zip(part, questions, answered, strict=True):
@@ -144,14 +156,14 @@ class _Bench:
             )
 
 
-def _lacks(batch: Sequence[tuple[_Shown, _Known]], shown: _Shown, name: str) -> bool:
+def _lacks(batch: Sequence[tuple[Shown, Known]], shown: Shown, name: str) -> bool:
     """Whether a reward has still to be asked about a work of the batch."""
     return any(known.scores.get(name, {}) is None for other, known in batch if other is shown)
 
 
-def _parts(batch: Sequence[tuple[_Shown, str]], store: Store) -> Iterator[list[tuple[_Shown, str, Image]]]:
+def _parts(batch: Sequence[tuple[Shown, str]], store: Store) -> Iterator[list[tuple[Shown, str, Image]]]:
     """The decoded pictures in runs of at most PIXELS; those that cannot be decoded are remembered as missing."""
-    part: list[tuple[_Shown, str, Image]] = []
+    part: list[tuple[Shown, str, Image]] = []
     held = 0
     for shown, key in batch:
         try:
@@ -171,24 +183,22 @@ def _fault_key(key: str) -> str:
     return score_key({"art": "faults"}, key, ())
 
 
-def _rows(art: ArtSet, bench: _Bench, progress: Progress) -> Iterator[Mapping[str, Any]]:
+def _rows(art: ArtSet, bench: Bench, progress: Progress) -> Iterator[Mapping[str, Any]]:
     plan = [*_shown(art.model, art.works, shuffle=True), *_shown(art.model + CONTROL_ARM, art.control, shuffle=False)]
     with progress.bar(f"{art.name}: artworks", done=0, total=len(plan), unit="work") as tick:
         for batch in fixed_batches(plan, BATCH):
-            for shown, known in zip(batch, bench.score(batch, progress), strict=True):
-                yield from _work_rows(shown, known, bench.scorers, drawn=art.drawn)
+            for shown, known in zip(batch, bench.score(batch), strict=True):
+                yield from _work_rows(shown, known, bench, drawn=art.drawn)
             tick(len(batch))
 
 
-def _shown(model: str, works: Sequence[Artwork], *, shuffle: bool) -> Iterator[_Shown]:
+def _shown(model: str, works: Sequence[Artwork], *, shuffle: bool) -> Iterator[Shown]:
     others = shuffled_captions(works) if shuffle else [None] * len(works)
     for work, other in zip(works, others, strict=True):
-        yield _Shown(model, work, {"caption": work.caption, **({"shuffled": other} if other else {})})
+        yield Shown(model, work, {"caption": work.caption, **({"shuffled": other} if other else {})})
 
 
-def _work_rows(
-    shown: _Shown, known: _Known, scorers: Mapping[str, Scorer], *, drawn: bool
-) -> Iterator[Mapping[str, Any]]:
+def _work_rows(shown: Shown, known: Known, bench: Bench, *, drawn: bool) -> Iterator[Mapping[str, Any]]:
     work = shown.work
     about = {
         "model": shown.model,
@@ -200,8 +210,7 @@ def _work_rows(
         "year": work.year,
         "drawn": drawn,
     }
-    for name in scorers:
+    for name in bench.scorers:
         for prompt, text in shown.texts.items():
-            answer = (known.scores.get(name) or {}).get(text)
-            value, error = (answer.value, answer.error) if answer else (None, known.error or NO_SCORE)
+            value, error = bench.outcome(shown, known, name, prompt)
             yield {**about, "prompt": prompt, WORDS: len(text.split()), "scorer": name, "value": value, "error": error}

@@ -121,7 +121,7 @@ def read_table(table: Path) -> Iterator[Artwork]:
         raise UsageError(f"{table}: has no rows.")
 
 
-def table_rows(table: Path) -> Iterable[Mapping[str, Any]]:
+def table_rows(table: Path, needed: Sequence[str] = COLUMNS[:2]) -> Iterable[Mapping[str, Any]]:
     """The rows of a table as they are, captions or none; raises UsageError for what is no table."""
     try:
         text = table.read_text(encoding="utf-8-sig")
@@ -129,8 +129,8 @@ def table_rows(table: Path) -> Iterable[Mapping[str, Any]]:
         raise UsageError(f"{table} cannot be read as UTF-8 text: {error}.") from error
     if table.suffix.lower() == ".csv":
         reader = csv.DictReader(io.StringIO(text, newline=""))
-        if absent := {"image", "caption"}.difference(reader.fieldnames or ()):
-            raise UsageError(f"{table}: has no column {sorted(absent)[0]!r}; it needs image and caption.")
+        if absent := set(needed).difference(reader.fieldnames or ()):
+            raise UsageError(f"{table}: has no column {sorted(absent)[0]!r}; it needs {', '.join(needed)}.")
         rows = list(reader)
         if torn := next((number for number, row in enumerate(rows, 1) if None in row or None in row.values()), None):
             raise UsageError(f"{table}: row {torn} has not as many cells as the header.")
