@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from aes_audit.controls.renderer import TruthModel
 from aes_audit.endpoints.budget import dollars
 from aes_audit.gates.reach import sight
 from aes_audit.generators.editing import STRENGTH
@@ -41,6 +42,7 @@ def header(session: LiveSession) -> list[str]:
         *_comparisons(session),
         *_edits_header(session),
         *(session.art.header() if session.art else ()),
+        *(session.photographs.header() if session.photographs else ()),
         *_sights(session),
     ]
 
@@ -48,7 +50,7 @@ def header(session: LiveSession) -> list[str]:
 def _judge_header(session: LiveSession) -> Iterator[str]:
     """The dimension judge where it is asked in words: by which guideline, and at what price."""
     judge = session.judge
-    if isinstance(judge, ClassifierJudgeModel):
+    if isinstance(judge, ClassifierJudgeModel | TruthModel):
         return
     line = f"  judge: {judge.name} ({_short(judge.revision)}), guideline {judge.guideline.name} "
     line += f"({_short(judge.guideline.digest)})"
@@ -98,6 +100,7 @@ def provenance(session: LiveSession) -> Mapping[str, Any]:
         "warnings": list(session.warnings),
         "edits": _edits_provenance(session) if _edits_anything(session) else None,
         "art": session.art.provenance if session.art else None,
+        "photographs": session.photographs.provenance if session.photographs else None,
         **session.spending.record(session.generators, judges=_hosted_judges(session)),
         **session.preferences.provenance(),
         "models": {

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aes_audit.controls.renderer import TRUTH, TruthModel
 from aes_audit.errors import ModelNotFound, UnknownName, UsageError
 from aes_audit.judges.endpoint_model import EndpointJudgeModel, resolve_endpoint_judge
 from aes_audit.judges.image_preference import HostedPreference
@@ -90,7 +91,7 @@ class ClassifierJudgeModel:
         return load_classifier_judge(self.weights.folder(), device=self.device)
 
 
-DimensionJudgeModel = ClassifierJudgeModel | QwenJudgeModel | EndpointJudgeModel
+DimensionJudgeModel = ClassifierJudgeModel | QwenJudgeModel | EndpointJudgeModel | TruthModel
 """A dimension judge of any kind, pinned and not loaded."""
 
 
@@ -106,10 +107,12 @@ def resolve_judge(
     spec = parse_judge(name, root)
     if spec.base.startswith("openai:"):
         return resolve_endpoint_judge(spec, root)
+    if name == TRUTH:
+        return TruthModel()
     source = JUDGES.get(spec.base) or parse_source(spec.base, root)
     # A name that was mistyped looks like a repository.
     if source is None or (source.repo or "").startswith("control/"):
-        raise UnknownName("dimension judge", spec.base, JUDGES)
+        raise UnknownName("dimension judge", spec.base, [*JUDGES, TRUTH])
     weights = resolve_weights(source, "config.json", cache)
     kind, classes = _kind(spec.base, weights)
     if kind == "qwen3_vl":
