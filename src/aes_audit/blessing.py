@@ -149,6 +149,8 @@ def _revision(session: LiveSession, name: str) -> str:
         return session.rewards[name].revision
     if session.art and name == session.art.art.model:
         return f"{session.art.art.name}, {session.art.art.digest}"
+    if session.photographs and name == session.photographs.model:
+        return f"{session.photographs.photographs.name}, {session.photographs.photographs.digest}"
     for onlooker in session.preferences.onlookers:
         if onlooker.name == name:
             return f"{onlooker.model}, {digest({**onlooker.identity, 'orders': onlooker.orders})}"

@@ -22,6 +22,7 @@ from aes_audit.judges.registry import DimensionJudgeModel, resolve_judge
 from aes_audit.live_account import ORDER_SEED, header, provenance
 from aes_audit.live_art import LiveArt, live_art
 from aes_audit.live_judges import PreferencePanel, Questions
+from aes_audit.live_photographs import LivePhotographs, live_photographs
 from aes_audit.measures.names import METRIC_NEEDS
 from aes_audit.options import AuditConfig
 from aes_audit.pinning import hosted_warning, refuse_floating
@@ -108,7 +109,9 @@ class LiveSession(AuditSession):
         instruments = replace(self.profile, quality=quality, matcher=matcher, truth=self.truth)
         cannot_edit = self.generators.keys() - self.editors.keys()
         art = self.art.plan if self.art else None
-        return live_cases(self.subjects, instruments, self.thresholds, names, cannot_edit, art)
+        planned = live_cases(self.subjects, instruments, self.thresholds, names, cannot_edit, art)
+        shown = self.photographs
+        return (*planned, *(shown.cases(self.subjects.rewards, self.profile, self.thresholds) if shown else ()))
 
     def _scorer_name(self, spec: str) -> str:
         """What the evidence calls the reward of a SPEC: without its path or revision."""
@@ -140,6 +143,11 @@ class LiveSession(AuditSession):
     def art(self) -> LiveArt | None:
         """The artworks that the rewards are shown; None where there are none, or no reward is audited."""
         return live_art(self.config, self.profile) if self.subjects.rewards else None
+
+    @cached_property
+    def photographs(self) -> LivePhotographs | None:
+        """The photographs that the rewards choose between; None without, or where no reward is audited."""
+        return live_photographs(self.config) if self.subjects.rewards else None
 
     @property
     def _art_references(self) -> tuple[str, ...]:
@@ -220,6 +228,11 @@ class LiveSession(AuditSession):
         return self._collected.of(case.reads)
 
     def _collect_pairs(self, name: str) -> Evidence:
+        if self.photographs and name == self.photographs.model:
+            from aes_audit.evidence.photographs import collect_photographs
+
+            rewards = [self.rewards[reward] for reward in self.subjects.rewards]
+            return collect_photographs(self.photographs.photographs, rewards, self.store, self.progress)
         from aes_audit.evidence.collecting import collect_pairs
 
         rule = self._early_stop(name)
@@ -336,6 +349,8 @@ class LiveSession(AuditSession):
             return frozenset(pair.id for pair in self.edit_sources.pairs)
         if case.set == "art" and self.art:
             return self.art.items
+        if self.photographs and case.models == (self.photographs.model,):
+            return self.photographs.photographs.items
         if case in self._settled:
             return frozenset(self.evidence_of(case).items(case.models[0], "pairs"))
         return frozenset(pair.id for pair in self.prompts.pairs)

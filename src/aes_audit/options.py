@@ -90,6 +90,8 @@ class AuditConfig:
     """Policy for baselines of other hardware or library versions: compare, warn or error."""
     art: str | None = None
     """Artworks that rewards are shown: a folder or a built-in set; None takes the profile's."""
+    photographs: Path | None = None
+    """Photographs beside clean counterparts that rewards choose between; None for none."""
     edit_source: str | None = None
     """Generator whose wide images are edited; None takes the profile's."""
     budget: float | None = None
@@ -269,13 +271,8 @@ _OPTIONS = (
     _Option("--audit-device", "NAME", "auto", "where models run: " + ", ".join(DEVICES), _choice(*DEVICES)),
     _Option("--audit-batch-size", "N", "", "images per generator call (default: the model's own setting)", _positive),
     _Option("--audit-pairs", "N", "", "number of prompt pairs (default: the profile's)", _positive),
-    _Option(
-        "--art",
-        "DIR",
-        "",
-        "artworks to show the rewards: a folder with a table image,caption,artist,style,year (CSV or JSONL), or "
-        "control_compositions (default: the profile's)",
-    ),
+    _Option("--art", "DIR", "", "artworks that rewards are shown (docs/art.md): a folder, or control_compositions"),
+    _Option("--photographs", "DIR", "", "photographs that rewards hold against clean counterparts (docs/art.md)"),
     _Option("--audit-edit-source", "SPEC", "", "generator whose wide images are edited (default: the profile's)"),
 )
 
@@ -341,6 +338,7 @@ def read_config(config: pytest.Config) -> AuditConfig:
         art=str(path("audit_art"))
         if value["audit_art"] not in ("", None, BUILT_IN_ART)
         else value["audit_art"] or None,
+        photographs=path("audit_photographs") if value["audit_photographs"] else None,
         edit_source=value["audit_edit_source"] or None,
         require_pinned=value["audit_require_pinned"],
         budget=None if value["audit_budget"] in (None, "") else value["audit_budget"],

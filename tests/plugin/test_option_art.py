@@ -103,3 +103,27 @@ def test_a_wrong_folder_is_a_usage_error_before_anything_is_drawn(project: LiveP
 def test_without_a_reward_under_audit_there_is_no_art(project: LiveProject) -> None:
     result = project.run("--model=./model", "--art=gallery", "--collect-only")
     result.stdout.no_fnmatch_line("*  art:*")
+
+
+def test_photographs_are_held_against_their_clean_counterparts(project: LiveProject) -> None:
+    folder = project.root / "photographs"
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    lines = []
+    for number in range(24):
+        for name in ("wide", "clean"):
+            pixels: np.ndarray[Any, np.dtype[np.uint8]] = rng.integers(0, 255, (24, 24, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / f"{name}{number}.png")
+        lines.append(f"wide{number}.png,clean{number}.png,a shape number {number} and very blurry")
+    (folder / "clean5.png").unlink()
+    (folder / "pairs.csv").write_text("\n".join(["wide_image,clean_image,caption", *lines]))
+    write_audits(project.pytester, "prefers_wide")
+    result = project.run("--reward=tiny/clip", "--photographs=photographs", "-k", "photographs", "--audit-json=r.json")
+    result.stdout.re_match_lines([r"  photographs: 24 pairs of photographs \([0-9a-f]{12}\)"])
+    (found,) = json.loads((project.root / "r.json").read_text())["measurements"]
+    assert (found["model"], found["metric"], found["n"], found["missing"]) == ("photographs", "prefers_wide", 23, 1)
+    assert 0 <= found["estimate"] <= 23 / 24
+    (folder / "pairs.csv").write_text("wide_image,clean_image\n")
+    refused = project.run("--reward=tiny/clip", "--photographs=photographs")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(["*has no column 'caption'; it needs wide_image, clean_image, caption.*"])
