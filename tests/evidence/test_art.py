@@ -22,6 +22,7 @@ from aes_audit.evidence.artworks import ArtSet, read_art
 from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.store import Store
 from aes_audit.evidence.table import Evidence
+from aes_audit.rewards.protocol import Answer
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -192,6 +193,24 @@ def test_large_pictures_are_held_a_few_at_a_time(tmp_path: Path, store: Store, m
 
     collect_art(read_art(str(gallery(tmp_path / "art", 10))), [Noting("one")], store, Progress())
     assert batches == [3, 3, 3, 1]
+
+
+def test_what_a_reward_tells_besides_its_score_is_in_the_table_of_every_run(tmp_path: Path, store: Store) -> None:
+    class Telling(Counting):
+        def answers(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[Answer]:
+            """A score with a note, and an error for every picture with a 3 in its text."""
+            return [
+                Answer(None, "three") if "3" in text else Answer(1.0, None, {"truncated": False})
+                for _, text in zip(images, texts, strict=True)
+            ]
+
+    art = read_art(str(gallery(tmp_path / "art", 6)))
+    tables = [collect_art(art, [Telling("one")], store, Progress()) for _ in range(2)]
+    assert tables[0] == tables[1]
+    for table in tables:
+        own = table.frame[table.frame["prompt"] == "caption"].set_index("item")
+        assert own.loc["00003.png", "error"] == "three"
+        assert not own.loc["00002.png", "truncated"]
 
 
 def test_works_that_share_one_caption_are_not_shuffled(tmp_path: Path) -> None:

@@ -92,10 +92,12 @@ class Bench:
         scorers = {reward.name: reward_scorer(reward) for reward in rewards}
         return cls(name, {key: replace(each, load=kept(each.load)) for key, each in scorers.items()}, store)
 
-    def outcome(self, shown: Shown, known: Known, scorer: str, prompt: str) -> tuple[float | None, str | None]:
-        """Value, or error, of a work by one reward under one of its texts."""
+    def outcome(self, shown: Shown, known: Known, scorer: str, prompt: str) -> Mapping[str, Any]:
+        """Value or error of a work by one reward under one of its texts, and what the reward tells besides."""
         answer = (known.scores.get(scorer) or {}).get(shown.texts[prompt])
-        return (answer.value, answer.error) if answer else (None, known.error or NO_SCORE)
+        if answer is None:
+            return {"value": None, "error": known.error or NO_SCORE}
+        return {**answer.extra, "value": answer.value, "error": answer.error}
 
     def known(self, shown: Shown) -> Known:
         """What is stored about a work, without decoding its picture."""
@@ -115,9 +117,11 @@ class Bench:
         values = record.get("values") if record else None
         if record is None or not isinstance(values, list) or len(values) != len(texts):
             return None
-        errors = record.get("errors") or {}
+        errors, extras = (record.get(name) or {} for name in ("errors", "extra"))
         return {
-            text: Answer(None, errors.get(text, NO_SCORE)) if value is None else Answer(value)
+            text: Answer(None, errors.get(text, NO_SCORE))
+            if value is None
+            else Answer(value, None, extras.get(text, {}))
             for text, value in zip(texts, values, strict=True)
         }
 
@@ -144,16 +148,19 @@ class Bench:
         questions = [tuple(shown.texts.values()) for shown, _, _ in part]
         answered = scorer.load()([image for _, _, image in part], questions)
         for (_, key, _), texts, answers in zip(part, questions, answered, strict=True):
-            errors = {text: each.error for text, each in zip(texts, answers, strict=True) if each.error}
+            by_text = dict(zip(texts, answers, strict=True))
+            notes = {
+                "errors": {text: each.error for text, each in by_text.items() if each.error},
+                "extra": {text: dict(each.extra) for text, each in by_text.items() if each.extra},
+            }
             record: dict[str, Any] = {
                 "scorer": dict(scorer.identity),
                 "image_sha256": key,
                 "queries": list(texts),
                 "values": [each.value for each in answers],
+                **{name: found for name, found in notes.items() if found},
             }
-            self.store.put_scores(
-                score_key(scorer.identity, key, texts), {**record, "errors": errors} if errors else record
-            )
+            self.store.put_scores(score_key(scorer.identity, key, texts), record)
 
 
 def _lacks(batch: Sequence[tuple[Shown, Known]], shown: Shown, name: str) -> bool:
@@ -212,5 +219,5 @@ def _work_rows(shown: Shown, known: Known, bench: Bench, *, drawn: bool) -> Iter
     }
     for name in bench.scorers:
         for prompt, text in shown.texts.items():
-            value, error = bench.outcome(shown, known, name, prompt)
-            yield {**about, "prompt": prompt, WORDS: len(text.split()), "scorer": name, "value": value, "error": error}
+            outcome = bench.outcome(shown, known, name, prompt)
+            yield {**about, "prompt": prompt, WORDS: len(text.split()), "scorer": name, **outcome}

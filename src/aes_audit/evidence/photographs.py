@@ -91,8 +91,7 @@ def _rows(photographs: PhotographSet, bench: Bench, progress: Progress) -> Itera
             for (image, shown), known in zip(batch, bench.score([shown for _, shown in batch]), strict=True):
                 about = {"model": PHOTOGRAPHS, "set": "pairs", "item": shown.work.id, "image": image, "prompt": "wide"}
                 for name in bench.scorers:
-                    value, error = bench.outcome(shown, known, name, "wide")
-                    yield {**about, "scorer": name, "value": value, "error": error}
+                    yield {**about, "scorer": name, **bench.outcome(shown, known, name, "wide")}
             tick(len(batch))
 
 
