@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from evidence.galleries import Counting, gallery
 from PIL import Image
 
 from aes_audit.errors import InfrastructureError
@@ -23,55 +21,6 @@ from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.store import Store
 from aes_audit.evidence.table import Evidence
 from aes_audit.rewards.protocol import Answer
-
-Pixels = np.ndarray[Any, np.dtype[np.uint8]]
-
-
-@dataclass
-class Counting:
-    """A cheap reward that is resolved and loaded at once: brightness, and a little of the text."""
-
-    name: str
-    seen: list[str] = field(default_factory=list)
-    loads: int = 0
-    breaks_after: int | None = None
-
-    @property
-    def revision(self) -> str:
-        """Of no weights."""
-        return "none"
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        """Its name is all there is."""
-        return {"counting": self.name}
-
-    def load(self) -> Counting:
-        """Nothing to load."""
-        self.loads += 1
-        return self
-
-    def score(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
-        """Mean brightness plus a thousandth of the length of the text."""
-        if self.breaks_after is not None and len(self.seen) >= self.breaks_after:
-            raise InfrastructureError("the machine went away")
-        self.seen += texts
-        return [float(np.asarray(image).mean()) + len(text) / 1000 for image, text in zip(images, texts, strict=True)]
-
-
-def gallery(folder: Path, count: int) -> Path:
-    """A folder of so many small works with their table; the caption of work 7 is `picture number 7`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(0)
-    with (folder / "works.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(("image", "caption", "artist", "style", "year"))
-        for number in range(count):
-            pixels: Pixels = rng.integers(0, 255, (12, 12, 3), np.uint8)
-            Image.fromarray(pixels).save(folder / f"{number:05d}.png")
-            artist, style = f"artist {number % 5}", ("Cubism", "Fauvism")[number % 2]
-            table.writerow((f"{number:05d}.png", f"picture number {number}", artist, style, 1900))
-    return folder
 
 
 @pytest.fixture
@@ -95,7 +44,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 def scores(table: Evidence, scorer: str, prompt: str = "caption", model: str = "human") -> dict[str, float]:
     """Scores by work."""
-    return table.values(model, "art", scorer, "work", prompt).to_dict()
+    return {str(item): value for item, value in table.values(model, "art", scorer, "work", prompt).items()}
 
 
 def test_a_work_is_scored_under_its_caption_and_under_another_works(tmp_path: Path, store: Store) -> None:
@@ -223,7 +172,7 @@ PEAK = """
 import resource, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from test_art import Counting, gallery
+from evidence.galleries import Counting, gallery
 from aes_audit.evidence.art import collect_art
 from aes_audit.evidence.artworks import read_art
 from aes_audit.evidence.progress import Progress

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from evidence.galleries import Counting
 from PIL import Image
-from test_art import Counting
 
 from aes_audit.errors import UsageError
 from aes_audit.evidence.photographs import PHOTOGRAPHS, collect_photographs, read_photographs

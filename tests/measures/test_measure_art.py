@@ -35,7 +35,7 @@ def rows(
     found = []
     for number, value in enumerate(values):
         lost = bool(np.isnan(value))
-        row = {"model": model, "set": "art", "item": f"{number:04}", "image": "work", "prompt": prompt}
+        row: dict[str, Any] = {"model": model, "set": "art", "item": f"{number:04}", "image": "work", "prompt": prompt}
         row |= {"scorer": scorer, "value": None if lost else float(value), "error": "lost" if lost else None}
         found.append(row | {name: column[number] for name, column in (notes or {}).items()})
     return found
