@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
+from aes_audit.errors import UsageError
 from aes_audit.gates.thresholds import Gate, Profile, Thresholds
 from aes_audit.measures.names import METRIC_NEEDS, PAIRED, REWARD_SUBJECT, SCORED_BY, TRUTH_NEEDED
 from aes_audit.options import AuditConfig
@@ -129,8 +130,13 @@ class ArtPlan(NamedTuple):
 
 
 def live_subjects(config: AuditConfig, profile: Profile) -> Subjects:
-    """What a run that collects its own evidence audits: what was named, else the profile's pair."""
+    """What a run that collects its own evidence audits: what was named, else the profile's own subjects.
+
+    Raises UsageError where neither names any.
+    """
     named = bool(config.models or config.rewards)
+    if not (named or profile.models or profile.rewards):
+        raise UsageError(f"profile {profile.name!r} audits nothing by itself: name --model=SPEC or --reward=NAME.")
     return Subjects(
         models=tuple(dict.fromkeys(config.models)) if named else profile.models,
         base_model=config.base_model,

@@ -67,7 +67,7 @@ def test_the_shipped_file_loads_and_gates_every_metric_of_its_profile() -> None:
     profile = thresholds.profile("control")
     assert profile.pairs >= 100, "BCa intervals need so many items"
     gated = {gate.metric for gate in thresholds.gates if gate.profile == "control"}
-    assert gated == LIVE
+    assert gated == LIVE - {"preference_agreement"}, "how far two judges agree is for people to read"
     assert all(gate.tolerance is not None for gate in thresholds.gates), "exact baselines would fail on other hardware"
 
 
