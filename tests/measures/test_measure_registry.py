@@ -63,7 +63,13 @@ def asked(name: str, group: str | None, table: Evidence, **more: Any) -> Measure
     truth = {"reward": "preference/vlm", "preference": "preference/other"}.get(metric.scorer_kind)
     base = "base" if metric.paired else None
     reference = "base" if name == "art_z" else None
-    named: dict[str, Any] = {"base_model": base, "scorer": scorer, "truth": truth, "group": group, "reference": reference}
+    named: dict[str, Any] = {
+        "base_model": base,
+        "scorer": scorer,
+        "truth": truth,
+        "group": group,
+        "reference": reference,
+    }
     return measure(name, table, model=model, **named, **more)
 
 

@@ -129,14 +129,24 @@ def _parser() -> argparse.ArgumentParser:
     add("--writer", required=True, metavar="SPEC", help="URL (the paper's model there), openai:MODEL[@URL]; [options]")
     add("--count", type=whole, default=300, metavar="N", help="pairs (default: %(default)s)")
     add("--seed", type=int, default=0, metavar="N", help="of captions and dimensions (default: %(default)s)")
-    add("--balance", action=argparse.BooleanOptionalAction, default=True, help="use all dimensions equally often (default: on)")
+    add(
+        "--balance",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="use all dimensions equally often (default: on)",
+    )
     add("--dimensions", type=_names, default=DIMENSIONS, metavar="NAMES", help="with commas (default: all eleven)")
     add("--rewrites", type=whole, default=3, metavar="N", help="answers per caption (default: %(default)s)")
-    add("--replace", action=argparse.BooleanOptionalAction, default=True, help="draw another caption for one given up (default: on)")
+    add(
+        "--replace",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="draw another caption for one given up (default: on)",
+    )
     add("--extra-effects", choices=EXTRA_EFFECTS, default="forbid", help="effects not asked for (default: forbid)")
     add("--attribute-words", choices=ATTRIBUTE_WORDS, default="free", help="words of the effects (default: free)")
     add("--instruction", metavar="FILE", help="other words for the writer, in the form of prompts/instruction.toml")
-    add("--language", default="en", metavar="TAG", help="of the captions (default: en); in others words are not checked")
+    add("--language", default="en", metavar="TAG", help="of the captions (default: en); others go unchecked")
     add("--caption-files", metavar="PATTERN", help="which files of a data set, for instance 'data/train-*'")
     add("--budget", type=_dollars, metavar="USD", help="what this run may spend; needs [price=USD] in the writer")
     return parser
