@@ -194,7 +194,7 @@ def test_ten_thousand_works_and_three_rewards_need_little_more_memory_than_a_tho
             PEAK,
             str(folder),
             str(tmp_path / f"store {count}"),
-            str(Path(__file__).parent),
+            str(Path(__file__).parents[1]),
         ]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         rows, peaks[count] = map(int, said.split())
