@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aes_audit.errors import UnknownName
+from aes_audit.errors import UnknownName, UsageError
 from aes_audit.evidence.schema import Row
 from aes_audit.evidence.table import Evidence
 from aes_audit.gates.thresholds import Gate, Profile, Thresholds
@@ -145,6 +146,17 @@ class TestLive:
         subjects, cases = live(base_model="b")
         assert subjects.models == ("default",)
         assert metrics(cases) == set(SCORED_BY)
+
+    def test_a_model_that_is_its_own_base_is_not_compared_with_itself(self) -> None:
+        _, cases = live(["a", "b"], "a")
+        assert {case.models[0] for case in cases if case.base_model} == {"b"}
+        assert {case.models[0] for case in cases} == {"a", "b"}
+
+    def test_a_profile_without_subjects_says_what_to_name(self) -> None:
+        empty = replace(PROFILE, models=(), rewards=())
+        with pytest.raises(UsageError, match=r"^profile 'here' audits nothing by itself: name --model=SPEC or"):
+            live_subjects(config(), empty)
+        assert live_subjects(config(["a"]), empty).models == ("a",)
 
     def test_a_reward_is_audited_on_the_pool_against_the_profiles_truth(self) -> None:
         subjects, cases = live(rewards=["r"])

@@ -180,6 +180,9 @@ def _generator_cases(
             continue
         base = subjects.base_model if metric in PAIRED else None
         for model in subjects.models:
+            # A model that stands among the audited ones as their base has nothing to be compared with.
+            if model == base:
+                continue
             for scorer, truth in _read(scorers[kind], metric):
                 yield Case(metric, (model,), base, scorer, truth, thresholds.gate(profile.name, metric, scorer))
 
