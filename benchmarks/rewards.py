@@ -1,7 +1,7 @@
 """Print how fast each reward scores the shapes that users have, against one pair at a time.
 
     python benchmarks/rewards.py [--size tiny|medium|full] [--rewards NAME,...] [--pairs 300] [--repeats 3]
-                                 [--device cpu] [--threads N] [--clock wall|cpu]
+                                 [--shapes images,prompts,pairs] [--device cpu] [--threads N] [--clock wall|cpu]
 
 Shapes: one prompt x 2N images, 2N prompts x one image, and N prompt pairs x 4 scores (two images under two prompts
 each, as an audit asks). "plain" is a loop with stock modules in the way the official packages go: every pair is
@@ -36,6 +36,7 @@ from aes_audit.rewards.pair_scorer import PairScorer, full_precision
 __all__ = ["main"]
 
 SIDE = 512
+SHAPES = ("images", "prompts", "pairs")
 
 
 class Shape(NamedTuple):
@@ -59,7 +60,7 @@ class Measured(NamedTuple):
 
 
 def shapes(pairs: int) -> Iterator[Shape]:
-    """The three shapes, for `pairs` prompt pairs."""
+    """The three shapes in the order of SHAPES, for `pairs` prompt pairs."""
     images = [_picture(seed) for seed in range(2 * pairs)]
     source = control_pairs()
     both = [
@@ -213,6 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rewards", default=",".join(FAMILY), help="names, parted by commas")
     parser.add_argument("--pairs", type=int, default=300)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--shapes", default=",".join(SHAPES), help="which of them, parted by commas")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--threads", type=int, help="of torch on a CPU")
@@ -233,7 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         PairScorer(timed.architecture).score(asked[0].images[:2], asked[1].texts[:2])
         with torch.inference_mode():
             timed.plain(asked[0].images[0], asked[1].texts[0])
-        for shape in asked:
+        for shape in (asked[SHAPES.index(name)] for name in typed.shapes.split(",")):
             print(f"| {reward} | {shape.name} | {compare(timed, shape, bench)}", flush=True)
         del timed
 
