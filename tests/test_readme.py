@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from aes_audit.options import OPTION_FLAGS
+from aes_audit.option_table import OPTION_FLAGS
 
 ROOT = Path(__file__).resolve().parents[1]
 

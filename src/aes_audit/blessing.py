@@ -19,7 +19,7 @@ from aes_audit.gates.calibration import Calibration
 from aes_audit.gates.comparison import changed_conditions
 from aes_audit.gates.verdicts import Judgement, Verdict
 from aes_audit.judges.protocol import PreferenceJudge
-from aes_audit.live_session import LiveSession
+from aes_audit.live.session import LiveSession
 from aes_audit.measures.item_values import item_values
 from aes_audit.measures.names import METRIC_NEEDS, REWARD_SUBJECT
 from aes_audit.options import AuditConfig

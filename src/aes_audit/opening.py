@@ -27,6 +27,6 @@ def open_session(config: AuditConfig, progress: Progress) -> AuditSession:
         from aes_audit.recorded_session import RecordedSession
 
         return RecordedSession(config, thresholds, profile, read_evidence(config.evidence))
-    from aes_audit.live_session import LiveSession
+    from aes_audit.live.session import LiveSession
 
     return LiveSession(config, thresholds, profile, progress)

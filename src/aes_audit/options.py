@@ -1,45 +1,28 @@
-"""The command line and its ini twins, parsed once into one frozen AuditConfig. Imports no torch."""
+"""What a run was asked for: command line and ini twins, parsed once into one frozen AuditConfig. Imports no torch."""
 
 from __future__ import annotations
 
 import argparse
-import math
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from aes_audit.errors import UsageError
+from aes_audit.option_table import OPTIONS, Option
+from aes_audit.option_values import RepeatPlan
 from aes_audit.resources import packaged_thresholds
 
-__all__ = ["BUILT_IN_ART", "OPTION_FLAGS", "RUN_KEY", "AuditConfig", "RepeatPlan", "add_options", "read_config"]
-
-ENGINES = ("local",)
-POLICIES = ("fail", "warn", "skip")
-EARLY_STOPS = ("curtail", "anytime", "off")
-MISMATCHES = ("compare", "warn", "error")
-REPEATS = ("rescore", "regenerate")
-HEALTH = ("check", "off")
-PINNED = ("on", "off")
-DEVICES = ("auto", "cpu", "cuda", "mps")
+__all__ = ["BUILT_IN_ART", "RUN_KEY", "AuditConfig", "read_config"]
 
 BUILT_IN_ART = "control_compositions"
 """What --art calls the drawn compositions; anything else is a folder."""
 
 RUN_KEY = "aes_audit_run"
 """Under which a worker of xdist is told the name of the run it belongs to."""
-
-
-class RepeatPlan(NamedTuple):
-    """How --audit-calibrate repeats an audit."""
-
-    mode: str
-    """`rescore`: the same images, fresh scores; `regenerate`: new seeds."""
-    runs: int
-    """Number of repeats, at least two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,203 +92,9 @@ class AuditConfig:
         return bool(self.models or self.rewards or self.base_model or self.evidence)
 
 
-def _positive(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"invalid value {text!r}: give a whole number of 1 or more")
-    return value
-
-
-def _dollars(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"invalid value {text!r}: give US dollars, for instance 5 or 2.50")
-    return value
-
-
-def _reason(text: str) -> str:
-    if not text.strip():
-        raise argparse.ArgumentTypeError(f"invalid value {text!r}: say in a few words why the numbers changed")
-    return " ".join(text.split())
-
-
-def _repeats(text: str) -> RepeatPlan:
-    mode, _, runs = text.partition(":")
-    if mode not in REPEATS or not runs.isdecimal() or int(runs) < 2:
-        raise argparse.ArgumentTypeError(
-            f"invalid value {text!r}: give {' or '.join(f'{name}:R' for name in REPEATS)}, "
-            "R the number of repeats, 2 or more (5 or more are recommended)"
-        )
-    return RepeatPlan(mode, int(runs))
-
-
-def _choice(*allowed: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in allowed:
-            raise argparse.ArgumentTypeError(f"invalid value {text!r}: choose {', '.join(allowed)}")
-        return text
-
-    return parse
-
-
-def _pinned(text: str) -> str:
-    if text not in PINNED:
-        # The flag alone takes what follows for its value, and what follows may be the path of the audits.
-        raise argparse.ArgumentTypeError(
-            f"invalid value {text!r}: choose {', '.join(PINNED)}; before a path write --audit-require-pinned=on"
-        )
-    return text
-
-
-@dataclass(frozen=True, slots=True)
-class _Option:
-    flag: str
-    metavar: str
-    default: str
-    """Shown in the help; the value when neither flag nor ini key is given ("" stands for none)."""
-    help: str
-    parse: Callable[[str], str | int | float | RepeatPlan] = str
-    repeatable: bool = False
-    bare: str | None = None
-    """The value of the flag alone; None asks for one."""
-    ini: bool = True
-    """False for what must be decided anew in every run."""
-
-    @property
-    def dest(self) -> str:
-        """Name of the parsed value, and of the ini twin."""
-        name = self.flag.removeprefix("--").replace("-", "_")
-        return name if name.startswith("audit_") else f"audit_{name}"
-
-
-_OPTIONS = (
-    _Option(
-        "--model",
-        "SPEC",
-        "",
-        "generator to audit: a name (flux-dev, control/NAME, ...), a folder, owner/name[@revision], gemini:MODEL, "
-        "openai:MODEL or module:factory; append +lora=, +transformer= or +negative= (docs/generators.md)",
-        repeatable=True,
-    ),
-    _Option("--base-model", "SPEC", "", "generator to compare the audited ones with, item by item"),
-    _Option("--reward", "NAME", "", "reward model to audit: NAME, NAME@revision or NAME=PATH", repeatable=True),
-    _Option(
-        "--judge", "SPEC", "", "preference judge besides the profile's: NAME or openai:MODEL[@URL]", repeatable=True
-    ),
-    _Option("--profile", "NAME", "control", "instruments, number of pairs and thresholds to use"),
-    _Option("--evidence", "PATH", "", "judge this recorded evidence (Parquet, CSV or a folder) and run no model"),
-    _Option("--engine", "NAME", "local", "who runs the stages: " + ", ".join(ENGINES), _choice(*ENGINES)),
-    _Option("--audit-json", "FILE", "", "write the results file here, also when audits fail"),
-    _Option("--audit-store", "DIR", ".aes_audit", "where images and scores are kept between runs"),
-    _Option(
-        "--audit-inconclusive",
-        "POLICY",
-        "fail",
-        "what an inconclusive verdict does to the build: " + ", ".join(POLICIES),
-        _choice(*POLICIES),
-    ),
-    _Option(
-        "--audit-early-stop",
-        "RULE",
-        "curtail",
-        "stop making images once verdicts are settled: curtail (the full run's verdict), anytime (sooner, at the same "
-        "error level), off",
-        _choice(*EARLY_STOPS),
-    ),
-    _Option(
-        "--audit-health",
-        "RULE",
-        "check",
-        "whether a reward must order known cases (a clean picture above a black frame and noise, pictures with their "
-        "own captions) before it gates anything: " + ", ".join(HEALTH),
-        _choice(*HEALTH),
-    ),
-    _Option(
-        "--audit-require-pinned",
-        "RULE",
-        "off",
-        "refuse models and instruments of the hub whose revision may change, saying what to write instead: "
-        + ", ".join(PINNED),
-        _pinned,
-        bare="on",
-    ),
-    _Option("--audit-thresholds", "FILE", "audits/thresholds.toml", "profiles and gates"),
-    _Option("--audit-baselines", "DIR", "baselines", "blessed measurements of earlier releases"),
-    _Option(
-        "--audit-bless",
-        "REASON",
-        "",
-        "with --snapshot-update: make the measurements of this run the baselines, for this reason",
-        _reason,
-        ini=False,
-    ),
-    _Option(
-        "--audit-calibrate",
-        "MODE:R",
-        "",
-        "with --audit-bless: repeat each audit R times (rescore:R fresh scores, regenerate:R new seeds) and "
-        "bless the mean with the noise seen as the tolerance",
-        _repeats,
-        ini=False,
-    ),
-    _Option(
-        "--audit-baseline-mismatch",
-        "POLICY",
-        "compare",
-        "what a baseline of other hardware or library versions means: " + ", ".join(MISMATCHES),
-        _choice(*MISMATCHES),
-    ),
-    _Option(
-        "--audit-budget",
-        "USD",
-        "",
-        "what this run may spend on hosted models; what it cannot pay is inconclusive (default: no limit)",
-        _dollars,
-    ),
-    _Option("--audit-device", "NAME", "auto", "where models run: " + ", ".join(DEVICES), _choice(*DEVICES)),
-    _Option("--audit-batch-size", "N", "", "images per generator call (default: the model's own setting)", _positive),
-    _Option("--audit-pairs", "N", "", "number of prompt pairs (default: the profile's)", _positive),
-    _Option("--art", "DIR", "", "artworks that rewards are shown (docs/art.md): a folder, or control_compositions"),
-    _Option("--photographs", "DIR", "", "photographs that rewards hold against clean counterparts (docs/art.md)"),
-    _Option("--audit-edit-source", "SPEC", "", "generator whose wide images are edited (default: the profile's)"),
-)
-
-OPTION_FLAGS = tuple(option.flag for option in _OPTIONS)
-"""Every option, as typed."""
-
-
-def add_options(parser: pytest.Parser) -> None:
-    """Declare every option with its ini twin."""
-    group = parser.getgroup("aes_audit", "aesthetic over-alignment audits")
-    for option in _OPTIONS:
-        default = f" (default: {option.default})" if option.default else ""
-        group.addoption(
-            option.flag,
-            dest=option.dest,
-            metavar=option.metavar,
-            default=None,
-            type=option.parse,
-            action="append" if option.repeatable else "store",
-            **({} if option.bare is None else {"nargs": "?", "const": option.bare}),
-            help=f"{option.help}{default}" + (f"; ini: {option.dest}" if option.ini else ""),
-        )
-        if not option.ini:
-            continue
-        if option.repeatable:
-            parser.addini(option.dest, help=f"same as {option.flag}", type="args", default=[])
-        else:
-            parser.addini(option.dest, help=f"same as {option.flag}", type="string", default=option.default)
-
-
 def read_config(config: pytest.Config) -> AuditConfig:
     """One frozen configuration from command line and ini file; raises UsageError for a bad ini value."""
-    value = {option.dest: _value(config, option) for option in _OPTIONS}
+    value = {option.dest: _value(config, option) for option in OPTIONS}
     _refuse_half_a_blessing(config, value)
 
     def path(key: str) -> Path:
@@ -347,7 +136,7 @@ def read_config(config: pytest.Config) -> AuditConfig:
     )
 
 
-def _value(config: pytest.Config, option: _Option) -> Any:
+def _value(config: pytest.Config, option: Option) -> Any:
     typed = config.getoption(option.dest)
     if typed is not None or not option.ini:
         return typed

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from aes_audit.errors import UsageError
-from aes_audit.options import RUN_KEY, add_options
+from aes_audit.option_table import add_options
+from aes_audit.options import RUN_KEY
 from aes_audit.planning import Case
 from aes_audit.run import PROPERTY, AuditRun
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from aes_audit.evidence.table import Evidence
     from aes_audit.generators.protocol import Generator
     from aes_audit.judges.protocol import DimensionJudge
-    from aes_audit.live_session import LiveSession
+    from aes_audit.live.session import LiveSession
     from aes_audit.rewards.protocol import Reward
     from aes_audit.session import AuditSession
 
@@ -169,7 +170,7 @@ def _session(config: pytest.Config) -> AuditSession:
 
 
 def _live(config: pytest.Config) -> LiveSession:
-    from aes_audit.live_session import LiveSession
+    from aes_audit.live.session import LiveSession
 
     session = _session(config)
     if not isinstance(session, LiveSession):

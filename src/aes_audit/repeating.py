@@ -10,9 +10,9 @@ from pathlib import Path
 
 from aes_audit.evidence.rescoring import RescoringStore
 from aes_audit.evidence.store import Store
-from aes_audit.live_session import LiveSession
+from aes_audit.live.session import LiveSession
 from aes_audit.measures.measurement import Measurement
-from aes_audit.options import RepeatPlan
+from aes_audit.option_values import RepeatPlan
 from aes_audit.planning import Case
 from aes_audit.prompts.pairs import PromptSet
 from aes_audit.session import AuditSession

@@ -66,7 +66,7 @@ class AuditRun:
     @cached_property
     def repeats(self) -> Repeats:
         """The repeats that --audit-calibrate asks for; nothing is run before a case needs it."""
-        from aes_audit.live_session import LiveSession
+        from aes_audit.live.session import LiveSession
         from aes_audit.repeating import open_repeats
 
         assert self.config.calibrate is not None

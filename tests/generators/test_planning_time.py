@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aes_audit.evidence.progress import Progress
-from aes_audit.live_session import LiveSession
+from aes_audit.live.session import LiveSession
 from aes_audit.opening import open_session
 from aes_audit.options import AuditConfig
 from aes_audit.resources import control_folder, packaged_thresholds, prompt_set

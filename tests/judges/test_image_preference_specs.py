@@ -12,7 +12,7 @@ from aes_audit.judges.image_preference import HostedPreference
 from aes_audit.judges.image_preference_price import TOKENS_IN, TOKENS_OUT
 from aes_audit.judges.image_preference_spec import NAMED, URL_VARIABLE
 from aes_audit.judges.registry import resolve_preference
-from aes_audit.live_judges import PreferencePanel
+from aes_audit.live.judges import PreferencePanel
 from aes_audit.pinning import hosted_warning
 from aes_audit.report.published import published
 from aes_audit.spending import Spending

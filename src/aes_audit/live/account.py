@@ -17,7 +17,7 @@ from aes_audit.prompts.dimensions import DIMENSIONS
 if TYPE_CHECKING:
     from aes_audit.generators.protocol import ResolvedGenerator
     from aes_audit.judges.protocol import ResolvedJudge
-    from aes_audit.live_session import LiveSession
+    from aes_audit.live.session import LiveSession
     from aes_audit.rewards.protocol import ResolvedReward
 
 __all__ = ["ORDER_SEED", "header", "provenance"]

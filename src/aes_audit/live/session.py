@@ -19,10 +19,10 @@ from aes_audit.generators.registry import resolve_model
 from aes_audit.generators.resolve import DiffusersModel
 from aes_audit.judges.endpoint_model import EndpointJudgeModel
 from aes_audit.judges.registry import DimensionJudgeModel, resolve_judge
-from aes_audit.live_account import ORDER_SEED, header, provenance
-from aes_audit.live_art import LiveArt, live_art
-from aes_audit.live_judges import PreferencePanel, Questions
-from aes_audit.live_photographs import LivePhotographs, live_photographs
+from aes_audit.live.account import ORDER_SEED, header, provenance
+from aes_audit.live.art import LiveArt, live_art
+from aes_audit.live.judges import PreferencePanel, Questions
+from aes_audit.live.photographs import LivePhotographs, live_photographs
 from aes_audit.measures.names import METRIC_NEEDS
 from aes_audit.options import AuditConfig
 from aes_audit.pinning import hosted_warning, refuse_floating
