@@ -117,6 +117,8 @@ def _items(session: AuditSession, case: Case) -> Mapping[str, Any]:
         base_model=case.base_model,
         scorer=case.scorer,
         expected=session.expected(case),
+        group=case.group,
+        reference=case.reference,
     )
     identity = {"digest": digest({"items": list(found.items)})}
     if found.values is None:

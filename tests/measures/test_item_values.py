@@ -48,6 +48,38 @@ def test_edits_contribute_what_they_were_lifted_by(scorer: str) -> None:
     np.testing.assert_allclose(found.values, sums["edited"] - sums["source"])
 
 
+def test_artworks_contribute_where_they_stand_among_the_originals() -> None:
+    draw = np.random.default_rng(2)
+    scores, originals = draw.normal(4, 1, 44), draw.normal(10, 2, 90)
+    about: dict[str, Any] = {"model": "human", "set": "art", "image": "work", "prompt": "caption", "scorer": "q"}
+    rows = [
+        {**about, "item": f"{number:02}", "style": ("Dada", "Rococo")[number % 2], "value": float(value)}
+        for number, value in enumerate(scores)
+    ]
+    rows[5] |= {"value": None, "error": "torn"}
+    about = {"model": "gen", "set": "pairs", "image": "original", "prompt": "original", "scorer": "q"}
+    rows += [{**about, "item": f"p{number}", "value": float(value)} for number, value in enumerate(originals)]
+    table = Evidence.from_rows(rows)
+    z = (scores - originals.mean()) / originals.std(ddof=1)
+    z[5] = np.nan
+    for group, chosen in ((None, slice(None)), ("Rococo", slice(1, None, 2))):
+        found = item_values("art_z", table, models=("human",), scorer="q", group=group, reference="gen")
+        assert found.items == tuple(f"{number:02}" for number in range(44))[chosen]
+        assert found.values is not None
+        np.testing.assert_allclose(found.values, z[chosen], equal_nan=True)
+        whole = measure("art_z", table, model="human", scorer="q", group=group, reference="gen")
+        assert np.nanmean(found.values) == pytest.approx(whole.estimate)
+
+
+def test_a_population_without_spread_gives_no_value() -> None:
+    art: dict[str, Any] = {"model": "human", "set": "art", "image": "work", "prompt": "caption", "scorer": "q"}
+    own = {"model": "gen", "set": "pairs", "image": "original", "prompt": "original", "scorer": "q"}
+    table = Evidence.from_rows([{**each, "item": f"{n}", "value": 1.0} for each in (art, own) for n in range(30)])
+    found = item_values("art_z", table, models=("human",), scorer="q", reference="gen")
+    assert found.values is not None
+    assert np.isnan(found.values).all()
+
+
 def evidence() -> Evidence:
     """Two models, thirty items, one of them without a wide image."""
     draw = np.random.default_rng(0)

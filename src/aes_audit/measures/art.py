@@ -20,7 +20,7 @@ from aes_audit.statistics.bootstrap import MIN_ITEMS, Floats, Interval, bootstra
 from aes_audit.statistics.intervals import mean_interval, proportion
 from aes_audit.statistics.ratio import ratio
 
-__all__ = ["FAR_BELOW", "art_z", "styles"]
+__all__ = ["FAR_BELOW", "art_z", "styles", "works_z"]
 
 REFERENCE_SET = "pairs"
 
@@ -51,8 +51,7 @@ def art_z(request: Request) -> Measurement:
     Source: PROTOCOL R12, R17.
     """
     model = request.sole_model()
-    planned = _of_style(request, model)
-    scores = read(request, [Cell(model, "work", "caption", request.scorer)], planned)[:, 0]
+    planned, scores = _scored(request, model)
     reference = _reference(request)
     known = int((~np.isnan(scores)).sum())
     if reference.spread == 0:
@@ -73,12 +72,24 @@ def art_z(request: Request) -> Measurement:
     return _clustered(request, z, names, details) if artists else mean_measurement(request, z, details)
 
 
+def works_z(request: Request) -> tuple[tuple[str, ...], Floats]:
+    """The works that `art_z` is about and the z of each, shape (works,); NaN where it has none."""
+    planned, scores = _scored(request, request.sole_model())
+    reference = _reference(request)
+    return planned, reference.z(scores) if reference.spread else np.full(len(scores), np.nan)
+
+
 def styles(evidence: Evidence, model: str) -> tuple[str, ...]:
     """The styles of which a table has enough works for an interval, sorted."""
     counts: dict[str, int] = {}
     for style in _notes(evidence, model, STYLE).values():
         counts[style] = counts.get(style, 0) + 1
     return tuple(sorted(style for style, count in counts.items() if count >= MIN_ITEMS))
+
+
+def _scored(request: Request, model: str) -> tuple[tuple[str, ...], Floats]:
+    planned = _of_style(request, model)
+    return planned, read(request, [Cell(model, "work", "caption", request.scorer)], planned)[:, 0]
 
 
 def _of_style(request: Request, model: str) -> tuple[str, ...]:

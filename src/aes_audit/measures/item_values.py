@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from aes_audit.evidence.table import Evidence
+from aes_audit.measures.art import works_z
 from aes_audit.measures.catalogue import METRICS
 from aes_audit.measures.comparisons import compared
 from aes_audit.measures.dimension import asked_arms, every_arms
@@ -25,7 +26,7 @@ class ItemValues(NamedTuple):
     """The planned items of a measurement and what each contributes."""
 
     items: tuple[str, ...]
-    """Names of the planned items, sorted."""
+    """Names of the planned items, sorted; of a style, its works."""
     values: Floats | None
     """One value per item, shape (items,), NaN where it is missing; None for a metric without item values."""
 
@@ -38,11 +39,13 @@ def item_values(
     base_model: str | None = None,
     scorer: str,
     expected: Collection[str] | None = None,
+    group: str | None = None,
+    reference: str | None = None,
 ) -> ItemValues:
     """What the items contribute to a metric, in item order.
 
     Rates: 1 for a success, 0 for none; of images, the share of the item's two. Means: the value that is averaged.
-    Comparisons of two models: aligned - base.
+    Comparisons of two models: aligned - base. Artworks: z in the population of `reference`; `group` is a style.
     The metrics of a reward that are held against a truth, and any metric of pooled generators, have none.
     Raises MissingScores if the table holds no such rows.
     """
@@ -54,8 +57,12 @@ def item_values(
         base_model=base_model,
         scorer=scorer,
         expected=None if expected is None else tuple(sorted(set(expected))),
+        group=group,
+        reference=reference,
         audit=metric,
     )
+    if metric == "art_z":
+        return ItemValues(*works_z(request))
     planned = request.planned(*models, *([base_model] if base_model else []))
     reader = _READERS.get(metric) if len(models) == 1 else None
     return ItemValues(planned, None if reader is None else reader(request))
