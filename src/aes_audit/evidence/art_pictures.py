@@ -20,7 +20,7 @@ from aes_audit.evidence.keys import JSON, digest
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["MAX_PIXELS", "DrawnPicture", "FilePicture", "Picture", "Unreadable"]
+__all__ = ["MAX_PIXELS", "DrawnPicture", "FilePicture", "Picture", "StoredPicture", "Unreadable"]
 
 MAX_PIXELS = 80_000_000
 """Larger pictures are missing: decoded they fill memory, and every reward makes them small anyway."""
@@ -90,28 +90,58 @@ class FilePicture:
                 content = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise Unreadable(_unopened(error)) from error
-        return digest({"file": content, "reading": READING})
+        return _content_key(content)
 
     def size(self) -> int:
         """Width times height, from its header."""
-        with _opened(self.path) as image:
-            return int(image.width * image.height)
+        return _size(self.path)
 
     def open(self) -> Image:
         """Decoded once, as a person sees it."""
-        with _opened(self.path) as image:
-            if (frames := getattr(image, "n_frames", 1)) > 1 and image.format not in _STILL:
-                raise Unreadable(f"{frames} frames: an artwork is one picture; save the one that is meant")
-            try:
-                image.load()
-                return _as_seen(image)
-            except Exception as error:  # decoders of broken files raise nearly anything
-                raise Unreadable(
-                    f"cannot be decoded: {' '.join(str(error).split()) or type(error).__name__}"
-                ) from error
+        return _decoded(self.path)
 
 
-def _opened(path: Path) -> Image:
+@dataclass(frozen=True, slots=True)
+class StoredPicture:
+    """An image file inside another file; the same bytes have the same key as in a file of their own."""
+
+    read: Callable[[], bytes]
+    """Its bytes; raises Unreadable."""
+
+    def key(self) -> str:
+        """Digest of its bytes and of how they are read."""
+        return _content_key(hashlib.sha256(self.read()).hexdigest())
+
+    def size(self) -> int:
+        """Width times height, from its header."""
+        return _size(io.BytesIO(self.read()))
+
+    def open(self) -> Image:
+        """Decoded once, as a person sees it."""
+        return _decoded(io.BytesIO(self.read()))
+
+
+def _content_key(content: str) -> str:
+    return digest({"file": content, "reading": READING})
+
+
+def _size(file: Path | io.BytesIO) -> int:
+    with _opened(file) as image:
+        return int(image.width * image.height)
+
+
+def _decoded(file: Path | io.BytesIO) -> Image:
+    with _opened(file) as image:
+        if (frames := getattr(image, "n_frames", 1)) > 1 and image.format not in _STILL:
+            raise Unreadable(f"{frames} frames: an artwork is one picture; save the one that is meant")
+        try:
+            image.load()
+            return _as_seen(image)
+        except Exception as error:  # decoders of broken files raise nearly anything
+            raise Unreadable(f"cannot be decoded: {' '.join(str(error).split()) or type(error).__name__}") from error
+
+
+def _opened(file: Path | io.BytesIO) -> Image:
     from PIL import Image as Images
     from PIL import UnidentifiedImageError
 
@@ -119,7 +149,7 @@ def _opened(path: Path) -> Image:
         with warnings.catch_warnings():
             # Its own limit is above ours; what is refused is refused below, in our words.
             warnings.simplefilter("ignore", Images.DecompressionBombWarning)
-            image = Images.open(path)
+            image = Images.open(file)
     except UnidentifiedImageError as error:
         raise Unreadable("not an image in a format that Pillow reads") from error
     except Images.DecompressionBombError as error:

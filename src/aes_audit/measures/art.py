@@ -27,6 +27,9 @@ REFERENCE_SET = "pairs"
 FAR_BELOW = -2.0
 """A work below this many SD of the reference is far below what generators make."""
 
+_RESOLUTION = 1e-6
+"""A population whose scores differ by less than this share of the largest has no spread: that is rounding."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Reference:
@@ -109,7 +112,9 @@ def _reference(request: Request) -> _Reference:
     series = request.evidence.values(request.reference, REFERENCE_SET, request.scorer, "original", "original")
     known = series.dropna().to_numpy()
     shown = {"model": request.reference, "set": REFERENCE_SET, "scorer": request.scorer, "n": len(known)}
-    spread = float(np.std(known, ddof=1)) if len(known) > 1 else 0.0
+    # The SD of a constant is not exactly zero in floating point.
+    varies = len(known) > 1 and np.ptp(known) > _RESOLUTION * np.abs(known).max()
+    spread = float(np.std(known, ddof=1)) if varies else 0.0
     return _Reference(float(known.mean()) if len(known) else 0.0, spread, shown)
 
 

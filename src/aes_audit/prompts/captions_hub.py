@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from aes_audit.errors import InvalidPrompts
-from aes_audit.weights.hub import download, list_files, resolve_commit
+from aes_audit.weights.data_set import find_data_set
 
 __all__ = ["hub_texts"]
 
@@ -23,19 +22,18 @@ def hub_texts(
     Files are taken in the order of their names, rows are counted from 0 within each. Raises InvalidPrompts for a data
     set without such files or column, ModelNotFound for one that cannot be fetched.
     """
-    commit = resolve_commit(repo, revision, kind="dataset")
-    fitting = [name for name in list_files(repo, commit, kind="dataset") if name.endswith(_ENDINGS)]
-    names = sorted(name for name in fitting if pattern is None or fnmatchcase(name, pattern))
+    found = find_data_set(repo, revision)
+    fitting, names = found.ending(_ENDINGS), found.ending(_ENDINGS, pattern)
     if not names:
         there = f"none of {', '.join(fitting[:5])} fits {pattern!r}" if fitting else "has no .parquet or .jsonl file"
-        raise InvalidPrompts(f"data set {repo} at {commit[:12]}: {there}.")
-    if len({Path(name).suffix for name in names}) > 1:
+        raise InvalidPrompts(f"{found}: {there}.")
+    if len({Path(name).suffix.lower() for name in names}) > 1:
         raise InvalidPrompts(
-            f"data set {repo} at {commit[:12]}: has .parquet and .jsonl files, perhaps of the same rows; "
+            f"{found}: has .parquet and .jsonl files, perhaps of the same rows; "
             "choose with --caption-files, for instance '*.parquet'."
         )
-    folder = download(repo, commit, revision, names, kind="dataset")
-    provenance = {"captions": repo, "captions_commit": commit, "captions_column": column}
+    folder = found.fetch(names)
+    provenance = {"captions": repo, "captions_commit": found.commit, "captions_column": column}
     if pattern is not None:
         provenance["captions_files"] = pattern
     return _rows(folder, names, column, f"data set {repo}"), provenance
@@ -43,7 +41,7 @@ def hub_texts(
 
 def _rows(folder: Path, names: list[str], column: str, where: str) -> Iterator[tuple[str, str]]:
     for name in names:
-        read = _parquet if name.endswith(".parquet") else _json_lines
+        read = _parquet if name.lower().endswith(".parquet") else _json_lines
         for number, text in enumerate(read(folder / name, column, f"{where}, {name}")):
             if text is not None:
                 yield f"{name}, row {number}", text
