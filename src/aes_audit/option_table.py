@@ -129,7 +129,7 @@ OPTIONS = (
     Option("--audit-device", "NAME", "auto", "where models run: " + ", ".join(DEVICES), choice(*DEVICES)),
     Option("--audit-batch-size", "N", "", "images per generator call (default: the model's own setting)", positive),
     Option("--audit-pairs", "N", "", "number of prompt pairs (default: the profile's)", positive),
-    Option("--art", "DIR", "", "artworks that rewards are shown (docs/art.md): a folder, or control_compositions"),
+    Option("--art", "SET", "", "artworks for rewards (docs/art.md): a folder, hub:OWNER/NAME, or control_compositions"),
     Option("--photographs", "DIR", "", "photographs that rewards hold against clean counterparts (docs/art.md)"),
     Option("--audit-edit-source", "SPEC", "", "generator whose wide images are edited (default: the profile's)"),
 )

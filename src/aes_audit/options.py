@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,13 @@ from aes_audit.option_table import OPTIONS, Option
 from aes_audit.option_values import RepeatPlan
 from aes_audit.resources import packaged_thresholds
 
-__all__ = ["BUILT_IN_ART", "RUN_KEY", "AuditConfig", "read_config"]
+__all__ = ["BUILT_IN_ART", "HUB_ART", "RUN_KEY", "AuditConfig", "read_config"]
 
 BUILT_IN_ART = "control_compositions"
-"""What --art calls the drawn compositions; anything else is a folder."""
+"""What --art calls the drawn compositions; anything else is a folder or a data set."""
+
+HUB_ART = "hub:"
+"""What the name of a data set of the hub begins with."""
 
 RUN_KEY = "aes_audit_run"
 """Under which a worker of xdist is told the name of the run it belongs to."""
@@ -124,9 +127,7 @@ def read_config(config: pytest.Config) -> AuditConfig:
         calibrate=value["audit_calibrate"],
         health=value["audit_health"],
         mismatch=value["audit_baseline_mismatch"],
-        art=str(path("audit_art"))
-        if value["audit_art"] not in ("", None, BUILT_IN_ART)
-        else value["audit_art"] or None,
+        art=_art(value["audit_art"], path),
         photographs=path("audit_photographs") if value["audit_photographs"] else None,
         edit_source=value["audit_edit_source"] or None,
         require_pinned=value["audit_require_pinned"],
@@ -157,6 +158,11 @@ def _refuse_half_a_blessing(config: pytest.Config, value: Mapping[str, Any]) -> 
         raise UsageError('--audit-calibrate writes baselines: add --snapshot-update --audit-bless "reason".')
     if value["audit_calibrate"] and value["audit_evidence"]:
         raise UsageError("--audit-calibrate runs the models again, which recorded evidence has not: drop --evidence.")
+
+
+def _art(named: str | None, path: Callable[[str], Path]) -> str | None:
+    # Everything but a name is a folder, which is relative to where it was typed.
+    return named or None if not named or named == BUILT_IN_ART or named.startswith(HUB_ART) else str(path("audit_art"))
 
 
 def _early_stop(config: pytest.Config, value: Mapping[str, Any]) -> str:

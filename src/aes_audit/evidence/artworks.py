@@ -1,4 +1,4 @@
-"""Which artworks a reward is shown, and under which words: a folder with a table, or the drawn compositions.
+"""Which artworks a reward is shown, and under which words: of a folder, of the hub, or the drawn compositions.
 
 Reading a set touches its table and no picture.
 """
@@ -11,14 +11,14 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from aes_audit.errors import UsageError
 from aes_audit.evidence.art_pictures import DrawnPicture, FilePicture, Picture
-from aes_audit.evidence.keys import digest
-from aes_audit.options import BUILT_IN_ART
+from aes_audit.evidence.keys import JSON, digest
+from aes_audit.options import BUILT_IN_ART, HUB_ART
 
 __all__ = ["COLUMNS", "ArtSet", "Artwork", "read_art", "read_table", "table_in", "table_rows"]
 
@@ -51,7 +51,7 @@ class ArtSet:
     """Works to score."""
 
     name: str
-    """The folder's name, or BUILT_IN_ART."""
+    """The folder's name, repository and commit, or BUILT_IN_ART."""
     model: str
     """Who made them, as in the evidence: `human`, or `drawn` for drawings by this project's code."""
     digest: str
@@ -60,6 +60,8 @@ class ArtSet:
     """In the order of the table."""
     control: tuple[Artwork, ...]
     """Pictures that are no art (photographs, generated ones) under captions of about the same length; may be empty."""
+    provenance: Mapping[str, JSON] = field(default_factory=dict)
+    """Where it comes from, as far as name and digest do not say it."""
 
     @property
     def drawn(self) -> bool:
@@ -73,9 +75,14 @@ class ArtSet:
 
 
 def read_art(named: str, root: Path = Path()) -> ArtSet:
-    """The set of a name or folder; raises UsageError naming the file and the row that is wrong."""
+    """The set of a name, folder or data set; raises UsageError naming the file and the row that is wrong.
+
+    A data set is fetched into the hub cache; raises ModelNotFound where that cannot be done.
+    """
     if named == BUILT_IN_ART:
         return _drawn()
+    if named.startswith(HUB_ART):
+        return _from_hub(named, root)
     folder = root / Path(named).expanduser()
     if not folder.is_dir():
         raise UsageError(f"--art={named}: no such folder; give one with a table of the columns {', '.join(COLUMNS)}.")
@@ -86,6 +93,40 @@ def read_art(named: str, root: Path = Path()) -> ArtSet:
     control = tuple(read_table(other)) if other else ()
     content = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (table, other) if file]
     return ArtSet(folder.resolve().name, "human", digest({"art": content}), works, control)
+
+
+def _from_hub(named: str, root: Path) -> ArtSet:
+    from aes_audit.evidence.art_hub import parse_hub, read_hub
+
+    source = parse_hub(named)
+    captions, beside = (_local(named, root, source.options.get(name)) for name in ("captions", "control"))
+    rows = {str(row.get("image")): row for row in table_rows(captions)} if captions else {}
+    found = read_hub(source)
+    works, silent = [], []
+    for work in found.works:
+        # What was asked for outright wins over what the data set happens to say.
+        said = {name: _cell(f"{captions}: {work.id}", name, rows.get(work.id, {}).get(name)) for name in COLUMNS[1:]}
+        caption, artist, style, year = (said[name] or work.cells.get(name) for name in COLUMNS[1:])
+        if caption is None:
+            silent.append(work.id)
+        works.append(Artwork(work.id, work.picture, caption or "", artist, style, year))
+    if silent:
+        raise UsageError(
+            f"art {named!r}: {len(silent)} of {len(works)} works have no caption, the first is {silent[0]!r}; "
+            "`aes-audit art caption` writes factual ones, which [captions=FILE] adds."
+        )
+    other = table_in(beside) if beside else None
+    control = tuple(read_table(other)) if other else ()
+    tables = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (captions, other) if file]
+    identity = digest({"art": dict(found.provenance), "tables": tables})
+    return ArtSet(found.name, "human", identity, tuple(works), control, found.provenance)
+
+
+def _local(named: str, root: Path, typed: str | None) -> Path | None:
+    path = root / Path(typed).expanduser() if typed else None
+    if path is not None and not path.exists():
+        raise UsageError(f"art {named!r}: there is no {path}.")
+    return path
 
 
 def table_in(folder: Path) -> Path:
