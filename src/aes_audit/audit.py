@@ -18,6 +18,7 @@ from aes_audit.gates.verdicts import Judgement, Verdict
 from aes_audit.measures.measurement import Measurement
 from aes_audit.measures.names import METRIC_NEEDS
 from aes_audit.planning import Case
+from aes_audit.report.escaping import printable
 from aes_audit.report.results import Entry, entry
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ class Audit:
         return str(error) if error else None
 
     def _record(self, judgement: Judgement, baseline: Mapping[str, Any] | None) -> None:
-        self.record({**entry(judgement, self.name, baseline), "subject": self.case.subject})
+        shown = {"subject": self.case.subject, "sentence": _sentence(self.case, judgement)}
+        self.record({**entry(judgement, self.name, baseline), **shown})
 
     def _enforce(self, judgement: Judgement) -> None:
         __tracebackhide__ = True
@@ -221,7 +223,7 @@ def _about(case: Case) -> str:
         about += f" against {case.base_model}"
     if case.group:
         about += f" ({case.group})"
-    return about
+    return printable(about)
 
 
 def _sentence(case: Case, judgement: Judgement) -> str:

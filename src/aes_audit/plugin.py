@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,22 +12,33 @@ from aes_audit.errors import UsageError
 from aes_audit.option_table import add_options
 from aes_audit.options import RUN_KEY
 from aes_audit.planning import Case
-from aes_audit.run import PROPERTY, AuditRun
+from aes_audit.report.junit import properties
+from aes_audit.run import MEASURED, AuditRun
 
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
 
     from aes_audit.audit import Audit
     from aes_audit.evidence.table import Evidence
-    from aes_audit.generators.protocol import Generator
+    from aes_audit.generators.protocol import Generator as ImageGenerator
     from aes_audit.judges.protocol import DimensionJudge
     from aes_audit.live.session import LiveSession
+    from aes_audit.report.results import Entry
     from aes_audit.rewards.protocol import Reward
     from aes_audit.session import AuditSession
 
 __all__: list[str] = []
 
 RUN = pytest.StashKey[AuditRun]()
+ENTRIES = pytest.StashKey[list[str]]()
+
+_MARKUP = {
+    "error": {"red": True, "bold": True},
+    "fail": {"red": True},
+    "inconclusive": {"yellow": True},
+    "pass": {"green": True},
+}
+"""How pytest's own terminal writer shows a line, where the terminal has colours."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -95,6 +106,18 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     session.config.stash[RUN].select(session.items)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Send what a test measured along with its report, which workers of xdist hand to the controller."""
+    report = yield
+    if call.when == "call" and (measured := item.stash.get(ENTRIES, None)):
+        setattr(report, MEASURED, measured)
+        del item.stash[ENTRIES]
+    return report
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the results file, also when audits failed."""
     if not session.config.stash[RUN].finish():
@@ -103,11 +126,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print the verdict table after pytest's own summary."""
-    lines = list(config.stash[RUN].summary())
+    # A log is as wide as its lines; only a terminal breaks them.
+    width = config.get_terminal_writer().fullwidth if terminalreporter.isatty else None
+    lines = list(config.stash[RUN].summary(width))
     if lines:
         terminalreporter.write_sep("=", "audit")
     for line in lines:
-        terminalreporter.write_line(line)
+        terminalreporter.write_line(line.text, **_MARKUP.get(line.verdict or "", {}))
 
 
 @pytest.fixture
@@ -136,7 +161,7 @@ def evidence(request: pytest.FixtureRequest) -> Evidence:
 
 
 @pytest.fixture(scope="session")
-def generator(request: pytest.FixtureRequest) -> Generator:
+def generator(request: pytest.FixtureRequest) -> ImageGenerator:
     """The generator under audit, loaded; tests repeat for each where several are."""
     name = getattr(request, "param", None) or _subjects(request.config, "generator")[0]
     return _live(request.config).generators[name].load()
@@ -186,5 +211,16 @@ def _subjects(config: pytest.Config, fixture: str) -> tuple[str, ...]:
     return session.subjects.rewards or session.profile.rewards
 
 
-def _recorder(node: pytest.Item) -> Callable[[Any], None]:
-    return lambda entry: node.user_properties.append((PROPERTY, json.dumps(entry, allow_nan=False)))
+def _recorder(node: pytest.Item) -> Callable[[Entry], None]:
+    def record(entry: Entry) -> None:
+        shown = {**entry, "test": _node_id(node)}
+        node.stash.setdefault(ENTRIES, []).append(json.dumps(shown, allow_nan=False))
+        node.user_properties.extend(properties(entry))
+
+    return record
+
+
+def _node_id(node: pytest.Item) -> str:
+    """What people type; a worker of xdist has appended the group."""
+    group = node.get_closest_marker("xdist_group")
+    return node.nodeid.removesuffix(f"@{group.args[0]}") if group else node.nodeid

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -16,20 +17,23 @@ from aes_audit.errors import InvalidBaseline, UsageError
 from aes_audit.evidence.progress import Progress
 from aes_audit.options import AuditConfig, read_config
 from aes_audit.planning import Case
+from aes_audit.report.annotations import gate_annotations
+from aes_audit.report.next_command import Typed, next_command
 from aes_audit.report.notes import art_notes, baseline_notes, image_notes, position_notes
 from aes_audit.report.results import Entry, prepare_results, run_provenance, write_results
-from aes_audit.report.table import images_saved, verdict_table
+from aes_audit.report.step_summary import write_step_summary
+from aes_audit.report.table import Line, images_saved, verdict_lines
 
 if TYPE_CHECKING:
     from aes_audit.repeating import Repeats
     from aes_audit.session import AuditSession
 
-__all__ = ["PROPERTY", "AuditRun", "is_audit"]
+__all__ = ["MEASURED", "AuditRun", "is_audit"]
 
 _UNBLESSED = '--snapshot-update would write baselines of audits: say why with --audit-bless "reason".'
 
-PROPERTY = "aes_audit"
-"""Name of the report property that carries a measurement to the controller, also under xdist."""
+MEASURED = "aes_audit"
+"""Attribute of a test's report that carries its measurements, each as JSON, to the controller of xdist."""
 
 
 def is_audit(item: pytest.Item) -> bool:
@@ -109,8 +113,8 @@ class AuditRun:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Gather what tests measured; under xdist the controller sees every worker's reports."""
-        if report.when == "call":
-            self.entries += [json.loads(str(value)) for name, value in report.user_properties if name == PROPERTY]
+        for measured in getattr(report, MEASURED, ()):
+            self.entries.append({**json.loads(measured), "outcome": report.outcome})
 
     def select(self, items: Sequence[pytest.Item]) -> None:
         """Tell the session which cases will be checked: images that none of them needs are not made."""
@@ -136,28 +140,56 @@ class AuditRun:
         return self.session.header() if self.opened else []
 
     def finish(self) -> bool:
-        """Write the results file where one was asked for; false when it could not be written."""
-        if self.config.json_path is None or not self.opened or self.is_worker:
+        """Write the results file and the step summary where they were asked for; false when one could not be."""
+        if not self.opened or self.is_worker:
             return True
         try:
-            run = run_provenance(self.session.provenance(), self._started)
-            write_results(self.config.json_path, run, self.entries)
+            if self.config.json_path:
+                run = run_provenance(self.session.provenance(), self._started)
+                write_results(self.config.json_path, run, self.entries)
+            write_step_summary(os.environ, self.entries, self.next_command)
         except UsageError as error:
             self._complaint = str(error)
         return self._complaint is None
 
-    def summary(self) -> Iterator[str]:
-        """The verdict table and where the results went."""
-        yield from verdict_table(self.entries)
-        yield from baseline_notes(self.entries)
-        yield from image_notes(self.entries)
-        yield from art_notes(self.entries)
-        yield from position_notes(self.entries)
-        yield from images_saved(self.entries)
+    def summary(self, width: int | None) -> Iterator[Line]:
+        """The verdict table, where the results went, and what to run next; `width` columns at most where it is given.
+
+        With -q only what is not as it should be, and the counts.
+        """
+        brief = self._pytest.get_verbosity() < 0
+        yield from verdict_lines(self.entries, width, brief=brief)
+        if not brief:
+            yield from map(Line, self._notes())
         if self._complaint:
-            yield f"ERROR: {self._complaint}"
+            yield Line(f"ERROR: {self._complaint}", "error")
         elif self.config.json_path and self.opened:
-            yield f"results: {self.config.json_path}"
+            yield Line(f"results: {self.config.json_path}")
+        if self.next_command and not brief:
+            yield Line(f"next, {self.next_command}")
+        yield from map(Line, gate_annotations(self.entries, os.environ))
+
+    def _notes(self) -> Iterator[str]:
+        for notes in (baseline_notes, image_notes, art_notes, position_notes, images_saved):
+            yield from notes(self.entries)
+
+    @cached_property
+    def next_command(self) -> str | None:
+        """What for, and the command; None when nothing is left to do."""
+        report = self._pytest.getoption("audit_report", None)
+        typed = tuple(map(str, self.config.command))
+        return next_command(self.entries, Typed(typed, Path(report) if report else None, **self._pairs()))
+
+    def _pairs(self) -> dict[str, int]:
+        """How many pairs were used, planned and to be had; nothing for recorded evidence."""
+        from aes_audit.live.session import LiveSession
+        from aes_audit.prompts.pairs import read_prompt_set
+
+        if not self.opened or not isinstance(self.session, LiveSession):
+            return {}
+        profile = self.session.profile
+        whole = len(read_prompt_set(profile.prompts).pairs)
+        return {"pairs": len(self.session.prompts.pairs), "planned": profile.pairs, "available": whole}
 
     def _on_terminal(self) -> bool:
         reporter = self._pytest.pluginmanager.getplugin("terminalreporter")

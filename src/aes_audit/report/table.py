@@ -1,32 +1,69 @@
-"""The verdict table that a person reads at the end of a run, as plain lines."""
+"""The verdict table that a person reads at the end of a run, as lines with what they say about the build."""
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from aes_audit.report.escaping import printable
+from aes_audit.report.outcome import ORDER, WRONG, about, ordered, outcome, overall, subject
 from aes_audit.report.results import Entry
 
-__all__ = ["images_saved", "verdict_table"]
+__all__ = ["HEADINGS", "Line", "cells", "columns", "counts", "images_saved", "verdict_lines", "verdict_table"]
 
-_ORDER = ("error", "fail", "inconclusive", "pass", "advisory")
-_HEADINGS = ("subject", "metric", "by", "estimate", "interval", "n", "threshold", "baseline", "paper", "verdict")
+HEADINGS = ("subject", "metric", "by", "estimate", "interval", "n", "threshold", "baseline", "paper", "verdict")
+"""Columns of the table."""
+
 _NUMERIC = {"estimate", "interval", "n", "baseline", "paper"}
 _OPTIONAL = {"baseline", "paper"}
 """Columns that are left out when no line has anything in them."""
 
+_WIDEST_VERDICT = len("inconclusive")
 
-def verdict_table(entries: Sequence[Entry]) -> Iterator[str]:
-    """Header, one line per entry with what went wrong first, and a line of counts."""
+
+class Line(NamedTuple):
+    """One line of the terminal."""
+
+    text: str
+    """Without colours or line end."""
+    verdict: str | None = None
+    """What the line says about the build, for its colour; None where it says nothing."""
+
+
+def verdict_table(entries: Sequence[Entry]) -> list[str]:
+    """The whole table as text, however wide."""
+    return [line.text for line in verdict_lines(entries)]
+
+
+def verdict_lines(entries: Sequence[Entry], width: int | None = None, *, brief: bool = False) -> Iterator[Line]:
+    """Header, one line per entry with what went wrong first, and a line of counts.
+
+    Where a line would be wider than `width` columns, each entry is a short paragraph instead. `brief` leaves out what
+    is as it should be.
+    """
     if not entries:
         return
-    ordered = sorted(entries, key=lambda entry: (_ORDER.index(entry["verdict"]), _subject(entry)))
-    rows = [_HEADINGS, *(_cells(entry) for entry in ordered)]
-    columns = [column for column in zip(*rows, strict=True) if column[0] not in _OPTIONAL or set(column[1:]) != {"-"}]
-    for row in zip(*map(_aligned, columns), strict=True):
-        yield "  ".join(row).rstrip()
-    yield _counts(entries)
+    shown = [entry for entry in ordered(entries) if not brief or outcome(entry) in WRONG]
+    if shown:
+        table = list(_table(shown))
+        fits = width is None or max(len(line.text) for line in table) <= width
+        yield from table if fits else _paragraphs(shown, width or 0)
+    yield Line(counts(entries), overall(entries))
+
+
+def columns(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
+    """The table by columns, headings first, without those that say nothing."""
+    rows = [HEADINGS, *(cells(entry) for entry in entries)]
+    return [column for column in zip(*rows, strict=True) if column[0] not in _OPTIONAL or set(column[1:]) != {"-"}]
+
+
+def _table(entries: Sequence[Entry]) -> Iterator[Line]:
+    heading, *rows = zip(*map(_aligned, columns(entries)), strict=True)
+    yield Line("  ".join(heading).rstrip())
+    for entry, row in zip(entries, rows, strict=True):
+        yield Line("  ".join(row).rstrip(), outcome(entry))
 
 
 def _aligned(column: Sequence[str]) -> Iterator[str]:
@@ -34,19 +71,34 @@ def _aligned(column: Sequence[str]) -> Iterator[str]:
     return (cell.rjust(width) if column[0] in _NUMERIC else cell.ljust(width) for cell in column)
 
 
-def _cells(entry: Entry) -> tuple[str, ...]:
+def _paragraphs(entries: Sequence[Entry], width: int) -> Iterator[Line]:
+    """Verdict and what it is about, and below it the numbers; broken between words where they are too long."""
+    left = " " * (_WIDEST_VERDICT + 2)
+    for entry in entries:
+        named = dict(zip(HEADINGS, cells(entry), strict=True))
+        numbers = [f"{named['estimate']} {named['interval']}", f"n {named['n']}"]
+        numbers += [named["threshold"]] if named["threshold"] != "-" else []
+        numbers += [f"{name} {named[name]}" for name in ("baseline", "paper") if named[name] != "-"]
+        title = f"{named['verdict']:{len(left)}}{printable(about(entry))}"
+        wrapper = textwrap.TextWrapper(width, subsequent_indent=left, break_long_words=False, break_on_hyphens=False)
+        for line in (*wrapper.wrap(title), *wrapper.wrap(left + ", ".join(numbers))):
+            yield Line(line, outcome(entry))
+
+
+def cells(entry: Entry) -> tuple[str, ...]:
+    """One entry under the HEADINGS, printable and not escaped for anything else; `-` where there is nothing."""
     missing = f" ({entry['missing']} missing)" if entry["missing"] else ""
     return (
-        _subject(entry),
-        f"{entry['metric']} ({entry['group']})" if entry["group"] else entry["metric"],
-        _read(entry),
+        printable(subject(entry)),
+        printable(f"{entry['metric']} ({entry['group']})" if entry["group"] else entry["metric"]),
+        printable(_read(entry)),
         f"stopped at {entry['details']['stopped_at']}" if _stopped(entry) else _number(entry["estimate"]),
         _interval(entry["details"]["bounds"] if _stopped(entry) else entry["interval"]),
         f"{entry['n']}{missing}",
         _threshold(entry["threshold"]),
         _number((entry["baseline"] or {}).get("estimate")),
         _number((entry["published"] or {}).get("estimate")),
-        entry["verdict"].upper() if entry["verdict"] in ("fail", "error") else entry["verdict"],
+        _verdict(entry),
     )
 
 
@@ -63,13 +115,6 @@ def _stopped(entry: Entry) -> bool:
     return "early_stop" in entry["details"]
 
 
-def _subject(entry: Entry) -> str:
-    if entry["subject"] == entry["scorer"]:
-        return str(entry["subject"])
-    versus = f" vs {entry['base_model']}" if entry["base_model"] else ""
-    return f"{entry['subject']}{versus}"
-
-
 def _read(entry: Entry) -> str:
     """What stands behind the number: the scorer, or for a reward what it was held against."""
     if entry["subject"] == entry["scorer"]:
@@ -78,6 +123,15 @@ def _read(entry: Entry) -> str:
     if judges := entry["details"].get("judges"):
         return " and ".join(str(judge).removeprefix("preference/") for judge in judges)
     return str(entry["scorer"])
+
+
+def _verdict(entry: Entry) -> str:
+    """The verdict; where the gate is kept and the baseline is not, both."""
+    found = outcome(entry)
+    shown = found.upper() if found in ("fail", "error") else found
+    if found == entry["verdict"]:
+        return shown
+    return f"{entry['verdict']}, baseline {shown}" if entry["baseline"] else f"{entry['verdict']}, test {shown}"
 
 
 def _number(value: float | None) -> str:
@@ -97,7 +151,8 @@ def _threshold(threshold: Mapping[str, Any] | None) -> str:
     return "-"
 
 
-def _counts(entries: Sequence[Entry]) -> str:
-    counted = Counter(entry["verdict"] for entry in entries)
-    shown = [f"{counted[verdict]} {verdict}" for verdict in _ORDER if counted[verdict]]
+def counts(entries: Sequence[Entry]) -> str:
+    """How many measurements there are, by what they mean for the build."""
+    counted = Counter(map(outcome, entries))
+    shown = [f"{counted[verdict]} {verdict}" for verdict in ORDER if counted[verdict]]
     return f"{len(entries)} measurements: {', '.join(shown)}"
