@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -12,11 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from endpoints import hosts
 from evidence.galleries import Counting
 from huggingface_hub import constants
 from PIL import Image
 from weights.hub_server import COMMIT, OLDER, Hub, serving
 
+from aes_audit.command.main import main
 from aes_audit.errors import ModelNotFound, UsageError
 from aes_audit.evidence import art_shelf
 from aes_audit.evidence.art import collect_art
@@ -159,6 +163,29 @@ def test_captions_that_are_missing_come_from_a_file(tmp_path: Path) -> None:
     assert art.works[3].artist == "artist 3"
     (tmp_path / "c.jsonl").write_text("\n".join(map(json.dumps, [*rows[:-1], {**rows[-1], "caption": "other"}])))
     assert read_art("hub:o/silent[captions=c.jsonl]", tmp_path).digest != art.digest
+
+
+@pytest.mark.usefixtures("hub")
+def test_the_command_writes_the_captions_that_a_data_set_lacks(tmp_path: Path) -> None:
+    shown: list[str] = []
+
+    def named(url: str) -> str:
+        return f"c {hashlib.sha256(url.encode()).hexdigest()}"
+
+    def looking(asked: hosts.Asked) -> hosts.Sent:
+        shown.append(asked.body["messages"][0]["content"][1]["image_url"]["url"])
+        return hosts.Sent({"choices": [{"message": {"content": named(shown[-1])}, "finish_reason": "stop"}]})
+
+    with hosts.serving(looking) as host:
+        command = ["art", "caption", str(tmp_path / "own"), "--of=hub:o/silent", f"--model=openai:seer@{host.url}/v1"]
+        assert main(command) == 0
+        assert main(command) == 0
+    assert len(set(shown)) == len(shown) == COUNT
+    for work in read_art("hub:o/silent[captions=own/works.jsonl]", tmp_path).works:
+        work.picture.open().save(stream := io.BytesIO(), format="JPEG", quality=95)
+        assert work.caption == named(f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}")
+    with pytest.raises(UsageError, match="have no caption"):
+        read_art("hub:o/silent")
 
 
 @pytest.mark.usefixtures("hub")

@@ -1,4 +1,4 @@
-"""`aes-audit art`: factual captions for a folder of artworks. Imports nothing heavy."""
+"""`aes-audit art`: factual captions for artworks, of a folder or of the hub. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aes_audit.errors import UsageError
 
 __all__ = ["art"]
 
-USAGE = """usage: aes-audit art caption DIR --model SPEC [--budget USD]
+USAGE = """usage: aes-audit art caption DIR --model SPEC [--of hub:OWNER/NAME] [--budget USD]
 
 caption   let a vision-language model say what each work shows: `aes-audit art caption --help`"""
 
@@ -30,7 +30,7 @@ def art(arguments: Sequence[str]) -> int:
 
     writer = resolve_writer(typed.model)
     writer.refuse_unready(typed.budget)
-    done = caption_works(Path(typed.folder), writer, Budget(typed.budget))
+    done = caption_works(Path(typed.folder), writer, Budget(typed.budget), typed.of)
     for image, reason in done.left_out.items():
         print(f"left out: {image}: {reason}", file=sys.stderr)
     print(f"{done.table}: {done.written} captions written, {len(done.left_out)} works without one", file=sys.stderr)
@@ -41,11 +41,13 @@ def _parser() -> OneLineParser:
     parser = OneLineParser(
         prog="aes-audit art caption",
         description="Write a factual caption for every work that has none: into the folder's table, or into "
-        "works.jsonl where it has no table. A run that was cut short goes on with the same command.",
+        "works.jsonl where it has no table. With --of the works are those of a data set, and the folder keeps the "
+        "captions. A run that was cut short goes on with the same command.",
     )
     parser.add_argument("folder", metavar="DIR", help="folder of artworks")
     parser.add_argument(
         "--model", required=True, metavar="SPEC", help="openai:MODEL[@URL] with options as for a writer of prompts"
     )
+    parser.add_argument("--of", metavar="SET", help="hub:OWNER/NAME, as for --art, of which to caption the works")
     parser.add_argument("--budget", type=number, metavar="USD", help="what this run may spend")
     return parser

@@ -23,7 +23,8 @@ from aes_audit.endpoints.extras import needing
 from aes_audit.endpoints.keys import find_key
 from aes_audit.endpoints.payload import Payload, dig
 from aes_audit.errors import AesAuditError, InfrastructureError, UsageError
-from aes_audit.evidence.art_pictures import FilePicture, Unreadable
+from aes_audit.evidence.art_hub import parse_hub, read_hub
+from aes_audit.evidence.art_pictures import ENDINGS, FilePicture, Picture, Unreadable
 from aes_audit.evidence.artworks import COLUMNS, table_in, table_rows
 from aes_audit.evidence.keys import digest
 
@@ -47,7 +48,7 @@ MAX_WORDS = 90
 
 JOURNAL = "captions.journal"
 
-_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".gif", ".bmp"})
+_TABLE = "works.jsonl"
 _SIDE = 1024
 
 
@@ -63,18 +64,21 @@ class Captioned:
     """Works without one -> why."""
 
 
-def caption_works(folder: Path, writer: Writer, budget: Budget) -> Captioned:
-    """Give a caption to every work of a folder that has none.
+def caption_works(folder: Path, writer: Writer, budget: Budget, of: str | None = None) -> Captioned:
+    """Give a caption to every work of a folder that has none, or of a data set on the hub.
 
-    The folder's table is completed in place; without one, `works.jsonl` lists every image file. Raises UsageError,
-    InfrastructureError when the host fails for good, and BudgetSpent; what was answered until then is kept.
+    The folder's table is completed in place; without one, `works.jsonl` lists every image file. With `of`, a
+    `hub:OWNER/NAME`, the folder is made and its `works.jsonl` lists the works of which the data set has no caption.
+    Raises UsageError, ModelNotFound, InfrastructureError when the host fails for good, and BudgetSpent; what was
+    answered until then is kept.
     """
-    if not folder.is_dir():
+    if of is None and not folder.is_dir():
         raise UsageError(f"{folder}: no such folder.")
-    table, rows = _listed(folder)
+    table, rows, pictures = _listed(folder) if of is None else _of_data_set(folder, of)
     asked = [row for row in rows if not str(row.get("caption") or "").strip()]
     captioner = _Captioner(folder, writer, budget)
-    found = captioner.answers([str(row.get("image") or "") for row in asked])
+    names = [str(row.get("image") or "") for row in asked]
+    found = captioner.answers([(name, pictures.get(name) or FilePicture(folder / name)) for name in names])
     left_out = {}
     for row, answer in zip(asked, found, strict=True):
         if isinstance(answer, str):
@@ -87,18 +91,27 @@ def caption_works(folder: Path, writer: Writer, budget: Budget) -> Captioned:
     return Captioned(table, len(asked) - len(left_out), left_out)
 
 
-def _listed(folder: Path) -> tuple[Path, list[dict[str, Any]]]:
+def _listed(folder: Path) -> tuple[Path, list[dict[str, Any]], Mapping[str, Picture]]:
     if any(path.suffix.lower() in (".csv", ".jsonl") for path in folder.iterdir()):
         table = table_in(folder)
-        return table, [dict(row) for row in table_rows(table)]
+        return table, [dict(row) for row in table_rows(table)], {}
     names = sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
-        if path.suffix.lower() in _SUFFIXES and path.relative_to(folder).parts[0] != "control"
+        if path.suffix.lower() in ENDINGS and path.relative_to(folder).parts[0] != "control"
     )
     if not names:
         raise UsageError(f"{folder}: has neither a table nor image files.")
-    return folder / "works.jsonl", [{"image": name} for name in names]
+    return folder / _TABLE, [{"image": name} for name in names], {}
+
+
+def _of_data_set(folder: Path, named: str) -> tuple[Path, list[dict[str, Any]], Mapping[str, Picture]]:
+    works = read_hub(parse_hub(named)).works
+    silent = {work.id: work.picture for work in works if not work.cells.get("caption")}
+    folder.mkdir(parents=True, exist_ok=True)
+    table = folder / _TABLE
+    known = {row.get("image"): dict(row) for row in table_rows(table)} if table.is_file() else {}
+    return table, [known.get(name) or {"image": name} for name in silent], silent
 
 
 class _Captioner:
@@ -110,23 +123,23 @@ class _Captioner:
 
             self._session = OpenAISession(writer.address, find_key(writer.address), writer.limits.timeout)
         self._caller = Caller(writer.model, writer.limits, price=writer.price or 0.0, budget=budget)
-        self._folder = folder
+        self._journal = folder / JOURNAL
         self._writer = writer
         self._lock = threading.Lock()
-        self._known = _read_journal(folder / JOURNAL)
+        self._known = _read_journal(self._journal)
         self.stopped: AesAuditError | None = None
 
-    def answers(self, images: Sequence[str]) -> list[str | AesAuditError]:
-        """A caption per image, or why there is none."""
-        found = self._caller.map(self._caption, images)
+    def answers(self, works: Sequence[tuple[str, Picture]]) -> list[str | AesAuditError]:
+        """A caption per name and picture, or why there is none."""
+        found = self._caller.map(self._caption, works)
         broken = (each for each in found if isinstance(each, AesAuditError) and not isinstance(each, _Fault))
         self.stopped = next(broken, None)
         return found
 
-    def _caption(self, image: str) -> str | AesAuditError:
+    def _caption(self, work: tuple[str, Picture]) -> str | AesAuditError:
         """The caption; what is wrong with this work alone is returned and not raised, so that it stops no other."""
+        image, picture = work
         try:
-            picture = FilePicture(self._folder / image)
             key = self._key(picture.key())
             if key in self._known:
                 return self._known[key]
@@ -137,7 +150,7 @@ class _Captioner:
         caption, fault = _read(payload)
         if fault:
             return _Fault(fault)
-        with self._lock, open(self._folder / JOURNAL, "a", encoding="utf-8") as journal:
+        with self._lock, open(self._journal, "a", encoding="utf-8") as journal:
             journal.write(json.dumps({"key": key, "image": image, "caption": caption}) + "\n")
         return caption
 

@@ -15,14 +15,11 @@ from pathlib import PurePosixPath
 
 from aes_audit.errors import UsageError
 from aes_audit.evidence.art_columns import SYNONYMS, cell_text, chosen_columns
-from aes_audit.evidence.art_pictures import FilePicture, Picture
+from aes_audit.evidence.art_pictures import ENDINGS, FilePicture, Picture
 from aes_audit.evidence.keys import JSON
 from aes_audit.weights.data_set import DataSet, find_data_set
 
-__all__ = ["IMAGES", "HubSource", "HubWork", "HubWorks", "parse_hub", "read_hub"]
-
-IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".gif", ".bmp")
-"""Endings of image files."""
+__all__ = ["HubSource", "HubWork", "HubWorks", "parse_hub", "read_hub"]
 
 _SOURCE = re.compile(
     r"hub:(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[^\[\]\s]+))?(?:\[(?P<options>[^\[\]]*)\])?"
@@ -92,7 +89,7 @@ def read_hub(source: HubSource) -> HubWorks:
     Raises ModelNotFound for what cannot be fetched, UsageError for a data set of another layout.
     """
     found, pattern = find_data_set(source.repo, source.revision), source.options.get("files")
-    parquet, images = found.ending([".parquet"], pattern), found.ending(IMAGES, pattern)
+    parquet, images = found.ending([".parquet"], pattern), found.ending(ENDINGS, pattern)
     if parquet and images:
         raise UsageError(f"{found}: has .parquet and image files; choose, for instance with [files=*.parquet].")
     if not parquet and not images:

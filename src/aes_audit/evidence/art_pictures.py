@@ -20,10 +20,13 @@ from aes_audit.evidence.keys import JSON, digest
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["MAX_PIXELS", "DrawnPicture", "FilePicture", "Picture", "StoredPicture", "Unreadable"]
+__all__ = ["ENDINGS", "MAX_PIXELS", "DrawnPicture", "FilePicture", "Picture", "StoredPicture", "Unreadable"]
 
 MAX_PIXELS = 80_000_000
 """Larger pictures are missing: decoded they fill memory, and every reward makes them small anyway."""
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".gif", ".bmp")
+"""Which files are taken for images where no table names them; what they are, their content says."""
 
 READING = 1
 """Raised when files are read differently, so that no older score is taken for one of the new reading."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -37,6 +38,8 @@ class Shelf:
     def __init__(self, paths: Sequence[Path], column: str) -> None:
         """`column` is the path of the bytes: the column's name, or `name.bytes` in a struct."""
         self._paths = paths
+        # Captions are asked for by several threads at once.
+        self._lock = threading.Lock()
         self._column = column
         self._held: dict[tuple[int, int], bytes | None] = {}
         # File and row group of the reading head, where its file's groups start, and what it has not come to yet.
@@ -49,13 +52,14 @@ class Shelf:
         import pyarrow as pa
 
         try:
-            if (file, row) not in self._held:
-                self._take_out(file, row)
+            with self._lock:
+                if (file, row) not in self._held:
+                    self._take_out(file, row)
+                found = self._held[file, row]
         except (pa.ArrowException, OSError, ValueError) as error:
             self._place = None
             said = " ".join(str(error).split())
             raise Unreadable(f"{self._paths[file].name}, row {row}: not readable as Parquet ({said})") from error
-        found = self._held[file, row]
         if not found:
             raise Unreadable("the data set has no picture in this row")
         return found
