@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from test_planning import PROFILE, THRESHOLDS, assert_tellable, config
 
-from aes_audit.gates.thresholds import Gate
-from aes_audit.planning import Case, live_cases, live_subjects
+from aes_audit.gates.thresholds import Gate, Profile
+from aes_audit.live.edits import live_edits
+from aes_audit.planning import Case, editing_cases, live_cases, live_subjects
 from aes_audit.stopping import early_stop
 
 if TYPE_CHECKING:
+    from aes_audit.live.session import LiveSession
     from aes_audit.stopping import EarlyStop
 
 EDITING = replace(PROFILE, edit_source="faithful", edits=10)
@@ -24,7 +27,9 @@ def planned(
 ) -> tuple[Case, ...]:
     """Every case of a run whose profile edits."""
     subjects = live_subjects(config(models, base_model, rewards), EDITING)
-    return live_cases(subjects, EDITING, THRESHOLDS, ["preference/p"], cannot_edit)
+    editors = [name for name in subjects.models if name not in cannot_edit]
+    pairs = live_cases(subjects, EDITING, THRESHOLDS, ["preference/p"])
+    return (*pairs, *editing_cases(editors, EDITING.edit_source, EDITING, THRESHOLDS))
 
 
 def edits(cases: tuple[Case, ...]) -> list[Case]:
@@ -41,10 +46,17 @@ def test_every_audited_generator_edits_and_is_judged_by_the_quality_rewards_and_
     assert_tellable(found)
 
 
-def test_no_generator_edits_where_none_is_audited_or_the_profile_says_nothing_of_edits() -> None:
-    assert edits(planned(rewards=("r",))) == []
-    subjects = live_subjects(config(["a"]), PROFILE)
-    assert edits(live_cases(subjects, PROFILE, THRESHOLDS, ["preference/p"])) == []
+@pytest.mark.parametrize(
+    ("profile", "models", "rewards"),
+    [(EDITING, (), ("r",)), (PROFILE, ("a",), ())],
+    ids=["no generator is audited", "the profile edits nothing"],
+)
+def test_nothing_is_edited_where_there_is_no_reason_to(
+    profile: Profile, models: tuple[str, ...], rewards: tuple[str, ...]
+) -> None:
+    asked = config(models, None, rewards)
+    session = SimpleNamespace(profile=profile, config=asked, subjects=live_subjects(asked, profile))
+    assert live_edits(cast("LiveSession", session)) is None
 
 
 def test_a_generator_that_takes_no_picture_is_audited_without_edits() -> None:

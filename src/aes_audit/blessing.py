@@ -38,7 +38,9 @@ DIGITS = 6
 
 def baseline_entry(session: AuditSession, case: Case, judgement: Judgement) -> Baseline:
     """A judged measurement as a baseline keeps it, without who blessed it and why. Raises MissingScores."""
-    measured, gate = judgement.measurement, judgement.gate
+    measured = judgement.measurement
+    # A group without a gate of its own may move as far as its metric: with none at all, rounding would be a change.
+    gate = judgement.gate or session.thresholds.gate(session.profile.name, case.metric, case.scorer)
     return {
         "schema": SCHEMA,
         "subject": case.subject,
@@ -149,10 +151,9 @@ def _revision(session: LiveSession, name: str) -> str:
         return session.generators[name].revision
     if name in session.rewards:
         return session.rewards[name].revision
-    if session.art and name == session.art.art.model:
-        return f"{session.art.art.name}, {session.art.art.digest}"
-    if session.photographs and name == session.photographs.model:
-        return f"{session.photographs.photographs.name}, {session.photographs.photographs.digest}"
+    for found in session.sets:
+        if name in found.models and (revision := found.revision(name)):
+            return revision
     for onlooker in session.preferences.onlookers:
         if onlooker.name == name:
             return f"{onlooker.model}, {digest({**onlooker.identity, 'orders': onlooker.orders})}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from aes_audit.errors import AesAuditError
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 __all__ = ["CollectedEvidence", "Collector"]
 
-Collector = Callable[[str], "Evidence"]
-"""Makes the table of one set for the generator of this name."""
+Collector = Callable[[str, str], "Evidence"]
+"""Makes the table of a set (first argument) for the generator of a name (second argument)."""
 
 
 class CollectedEvidence:
     """Tables by set and generator; what failed is not tried again for every case that reads it."""
 
-    def __init__(self, collectors: Mapping[str, Collector]) -> None:
-        """`collectors` say, per set, how its table is made."""
-        self._collectors = collectors
+    def __init__(self, collect: Collector) -> None:
+        """`collect` makes what is asked for the first time."""
+        self._collect = collect
         self._tables: dict[tuple[str, str], Evidence] = {}
         self._failed: dict[tuple[str, str], AesAuditError] = {}
 
@@ -38,7 +38,7 @@ class CollectedEvidence:
             raise self._failed[place]
         if place not in self._tables:
             try:
-                self._tables[place] = self._collectors[set_](generator)
+                self._tables[place] = self._collect(set_, generator)
             except AesAuditError as error:
                 self._failed[place] = error
                 raise

@@ -161,8 +161,10 @@ def _refuse_half_a_blessing(config: pytest.Config, value: Mapping[str, Any]) -> 
 
 
 def _art(named: str | None, path: Callable[[str], Path]) -> str | None:
+    if not named:
+        return None
     # Everything but a name is a folder, which is relative to where it was typed.
-    return named or None if not named or named == BUILT_IN_ART or named.startswith(HUB_ART) else str(path("audit_art"))
+    return named if named == BUILT_IN_ART or named.startswith(HUB_ART) else str(path("audit_art"))
 
 
 def _early_stop(config: pytest.Config, value: Mapping[str, Any]) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
 
 from aes_audit.errors import UsageError
 from aes_audit.gates.thresholds import Gate, Profile, Thresholds
 from aes_audit.measures.names import METRIC_NEEDS, PAIRED, REWARD_SUBJECT, SCORED_BY, TRUTH_NEEDED
 from aes_audit.options import AuditConfig
 
-__all__ = ["ArtPlan", "Case", "Subjects", "live_cases", "live_subjects"]
+__all__ = ["Case", "Subjects", "art_cases", "editing_cases", "live_cases", "live_subjects"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +117,6 @@ class Case:
         return self.subject
 
 
-class ArtPlan(NamedTuple):
-    """What a run plans to measure on artworks."""
-
-    model: str
-    """Who made them, as in the evidence: `human` or `drawn`."""
-    reference: str
-    """The generator whose originals they are compared with."""
-    styles: tuple[str, ...]
-    """Styles with enough works to be measured apart."""
-
-
 def live_subjects(config: AuditConfig, profile: Profile) -> Subjects:
     """What a run that collects its own evidence audits: what was named, else the profile's own subjects.
 
@@ -146,17 +134,9 @@ def live_subjects(config: AuditConfig, profile: Profile) -> Subjects:
 
 
 def live_cases(
-    subjects: Subjects,
-    profile: Profile,
-    thresholds: Thresholds,
-    preferences: Sequence[str],
-    cannot_edit: Collection[str] = (),
-    art: ArtPlan | None = None,
+    subjects: Subjects, profile: Profile, thresholds: Thresholds, preferences: Sequence[str]
 ) -> tuple[Case, ...]:
-    """Every case of a run that collects its own evidence.
-
-    `cannot_edit` names generators that take no picture; `art` is what the rewards are shown besides.
-    """
+    """Every case that is measured on the prompt pairs of a run that collects its own evidence."""
     scorers = {
         "preference": tuple(preferences),
         "reward": profile.quality,
@@ -166,9 +146,7 @@ def live_cases(
     }
     return (
         *_generator_cases(subjects, scorers, profile, thresholds),
-        *_editing_cases([name for name in subjects.models if name not in cannot_edit], profile, thresholds),
         *_reward_cases(subjects.rewards, [subjects.pool], [profile.truth], profile, thresholds),
-        *(_art_cases(subjects.rewards, art, profile, thresholds) if art else ()),
     )
 
 
@@ -195,26 +173,6 @@ def _read(scorers: Sequence[str], metric: str) -> Iterator[tuple[str, str | None
         yield from ((scorer, None) for scorer in scorers)
 
 
-def _editing_cases(models: Sequence[str], profile: Profile, thresholds: Thresholds) -> Iterator[Case]:
-    if not profile.edits:
-        return
-    for metric, needs in METRIC_NEEDS.items():
-        if needs.set != "edits":
-            continue
-        for model in models:
-            for scorer in (*profile.quality, *(["judge"] if needs.also_judge else [])):
-                gate = thresholds.gate(profile.name, metric, scorer)
-                yield Case(metric, (model,), None, scorer, profile.truth, gate, source=profile.edit_source)
-
-
-def _art_cases(rewards: Sequence[str], art: ArtPlan, profile: Profile, thresholds: Thresholds) -> Iterator[Case]:
-    for reward in rewards:
-        for group in (None, *art.styles):
-            # Whether a taste is narrow is asked of all works; a style says where.
-            gate = thresholds.gate(profile.name, "art_z", reward) if group is None else None
-            yield Case("art_z", (art.model,), None, reward, None, gate, group, art.reference)
-
-
 def _reward_cases(
     rewards: Sequence[str],
     pools: Sequence[tuple[str, ...]],
@@ -231,3 +189,30 @@ def _reward_cases(
                 gate = thresholds.gate(profile.name, metric, reward)
                 for truth in needed:
                     yield Case(metric, pool, None, reward, truth, gate)
+
+
+def editing_cases(models: Sequence[str], source: str, profile: Profile, thresholds: Thresholds) -> Iterator[Case]:
+    """How far each editor lifts each score of the wide images of `source`."""
+    for metric, needs in METRIC_NEEDS.items():
+        if needs.set != "edits":
+            continue
+        for model in models:
+            for scorer in (*profile.quality, *(["judge"] if needs.also_judge else [])):
+                gate = thresholds.gate(profile.name, metric, scorer)
+                yield Case(metric, (model,), None, scorer, profile.truth, gate, source=source)
+
+
+def art_cases(
+    rewards: Sequence[str],
+    model: str,
+    reference: str,
+    styles: Sequence[str],
+    profile: Profile,
+    thresholds: Thresholds,
+) -> Iterator[Case]:
+    """Where each reward places the works of `model` among the originals of `reference`: all, and those of a style."""
+    for reward in rewards:
+        for group in (None, *styles):
+            # Whether a taste is narrow is asked of all works; a style says where.
+            gate = thresholds.gate(profile.name, "art_z", reward) if group is None else None
+            yield Case("art_z", (model,), None, reward, None, gate, group, reference)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from aes_audit.controls.renderer import TruthModel
 from aes_audit.endpoints.budget import dollars
 from aes_audit.gates.reach import sight
-from aes_audit.generators.editing import STRENGTH
 from aes_audit.generators.families import proposed_base
 from aes_audit.judges.endpoint_model import EndpointJudgeModel
 from aes_audit.judges.registry import ClassifierJudgeModel
@@ -20,29 +19,27 @@ if TYPE_CHECKING:
     from aes_audit.live.session import LiveSession
     from aes_audit.rewards.protocol import ResolvedReward
 
-__all__ = ["ORDER_SEED", "header", "provenance"]
+__all__ = ["ORDER_SEED", "header", "provenance", "short"]
 
 ORDER_SEED = 0
 """Seed of the order in which pairs are collected; part of every result's provenance."""
 
 
 def header(session: LiveSession) -> list[str]:
-    """Models with revisions, pairs, edits, device and cache, and what the gates can see."""
-    shown = [f"{name} ({_short(model.revision)})" for name, model in session.generators.items()]
-    rewards = [f"{name} ({_short(reward.revision)})" for name, reward in session.rewards.items()]
+    """Models with revisions, pairs and other sets, device and cache, and what the gates can see."""
+    shown = [f"{name} ({short(model.revision)})" for name, model in session.generators.items()]
+    rewards = [f"{name} ({short(reward.revision)})" for name, reward in session.rewards.items()]
     prompts = session.prompts
     return [
         f"aes_audit: profile {session.profile.name}, {len(prompts.pairs)} pairs of {prompts.name} "
-        f"({_short(prompts.digest)}), device {session.device}, store {session.config.store}",
+        f"({short(prompts.digest)}), device {session.device}, store {session.config.store}",
         f"  generators: {', '.join(shown)}",
         f"  rewards: {', '.join(rewards)}",
         *_judge_header(session),
         *session.spending.header(session.generators, prompts, session.store),
         *session.questions.header(session.spending),
         *_comparisons(session),
-        *_edits_header(session),
-        *(session.art.header() if session.art else ()),
-        *(session.photographs.header() if session.photographs else ()),
+        *(line for found in session.sets for line in found.header()),
         *_sights(session),
     ]
 
@@ -52,8 +49,8 @@ def _judge_header(session: LiveSession) -> Iterator[str]:
     judge = session.judge
     if isinstance(judge, ClassifierJudgeModel | TruthModel):
         return
-    line = f"  judge: {judge.name} ({_short(judge.revision)}), guideline {judge.guideline.name} "
-    line += f"({_short(judge.guideline.digest)})"
+    line = f"  judge: {judge.name} ({short(judge.revision)}), guideline {judge.guideline.name} "
+    line += f"({short(judge.guideline.digest)})"
     if isinstance(judge, EndpointJudgeModel):
         price = "an unknown price" if judge.price is None else dollars(judge.price)
         line += f", asked at {judge.address.host}, {len(DIMENSIONS)} questions per image at {price} each"
@@ -69,13 +66,6 @@ def _comparisons(session: LiveSession) -> Iterator[str]:
     yield from (f"  warning: {said}" for said in session.warnings)
 
 
-def _edits_header(session: LiveSession) -> Iterator[str]:
-    if _edits_anything(session):
-        name, truth = session.profile.edit_source, session.truth
-        drawn = f"wide images of {name} ({_short(session.generators[name].revision)})"
-        yield f"  edits: up to {session.planned('edit_shift')} {drawn} with {truth} = 1, strength {STRENGTH:g}"
-
-
 def _sights(session: LiveSession) -> Iterator[str]:
     for gate in session.gates:
         if not gate.advisory and (seen := sight(gate, session.planned(gate.metric))):
@@ -83,7 +73,7 @@ def _sights(session: LiveSession) -> Iterator[str]:
 
 
 def provenance(session: LiveSession) -> Mapping[str, Any]:
-    """Prompt set, models and instruments with revisions and identities, and what is edited; JSON values only."""
+    """Prompt set, models and instruments with revisions and identities, and the other sets; JSON values only."""
     pinned: dict[str, ResolvedGenerator | ResolvedReward | ResolvedJudge] = {
         **session.generators,
         **session.rewards,
@@ -98,9 +88,7 @@ def provenance(session: LiveSession) -> Mapping[str, Any]:
         "early_stop": session.config.early_stop,
         "changed_images": session.store.changed,
         "warnings": list(session.warnings),
-        "edits": _edits_provenance(session) if _edits_anything(session) else None,
-        "art": session.art.provenance if session.art else None,
-        "photographs": session.photographs.provenance if session.photographs else None,
+        **{key: said for found in session.sets for key, said in found.provenance().items()},
         **session.spending.record(session.generators, judges=_hosted_judges(session)),
         **session.preferences.provenance(),
         "models": {
@@ -113,20 +101,6 @@ def _hosted_judges(session: LiveSession) -> bool:
     return bool(session.preferences.onlookers) or isinstance(session.judge, EndpointJudgeModel)
 
 
-def _edits_provenance(session: LiveSession) -> Mapping[str, Any]:
-    edited = session.edited
-    return {
-        "source": session.profile.edit_source,
-        "rule": f"the first wide images with {session.truth} = 1, in the order of collection",
-        "at_most": session.planned("edit_shift"),
-        "edited": None if edited is None else len(edited),
-        "strength": STRENGTH,
-    }
-
-
-def _edits_anything(session: LiveSession) -> bool:
-    return any(case.set == "edits" for case in session.cases)
-
-
-def _short(revision: str) -> str:
+def short(revision: str) -> str:
+    """A revision as people read it: the first characters of its digests."""
     return "+".join(part.removeprefix("sha256:")[:12] for part in revision.split("+"))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aes_audit.errors import UsageError
-from aes_audit.gates.thresholds import Profile
-from aes_audit.options import AuditConfig
-from aes_audit.planning import ArtPlan
+from aes_audit.planning import Case, art_cases
 from aes_audit.statistics.bootstrap import MIN_ITEMS
 
 if TYPE_CHECKING:
     from aes_audit.evidence.artworks import ArtSet
+    from aes_audit.evidence.table import Evidence
+    from aes_audit.live.session import LiveSession
 
 __all__ = ["LiveArt", "live_art"]
 
@@ -22,21 +22,56 @@ __all__ = ["LiveArt", "live_art"]
 class LiveArt:
     """The artworks of a run."""
 
+    session: LiveSession
+    """The run."""
     art: ArtSet
     """What is scored."""
     reference: str
     """The generator whose originals are the population it is compared with."""
 
-    @property
-    def plan(self) -> ArtPlan:
-        """What planning needs to know of it."""
-        styles = tuple(style for style, count in sorted(self.art.styles.items()) if count >= MIN_ITEMS)
-        return ArtPlan(self.art.model, self.reference, styles)
+    set = "art"
+    metrics = frozenset({"art_z"})
 
     @property
-    def items(self) -> frozenset[str]:
+    def generators(self) -> tuple[str, ...]:
+        """The one that art is compared with."""
+        return (self.reference,)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Who made them: `human` or `drawn`."""
+        return (self.art.model,)
+
+    def cases(self) -> Sequence[Case]:
+        """Where each audited reward places the works, and those of each style with enough of them."""
+        styles = tuple(style for style, count in sorted(self.art.styles.items()) if count >= MIN_ITEMS)
+        session = self.session
+        return tuple(
+            art_cases(
+                session.subjects.rewards, self.art.model, self.reference, styles, session.profile, session.thresholds
+            )
+        )
+
+    def collect(self, model: str) -> Evidence:
+        """Every work under its caption and another's, by the audited rewards and the matcher."""
+        from aes_audit.evidence.art import collect_art
+
+        session = self.session
+        # Beside the audited rewards the matcher, which says whether the captions fit the works.
+        names = dict.fromkeys([*session.subjects.rewards, session.named_profile.matcher])
+        return collect_art(self.art, [session.rewards[name] for name in names], session.store, session.progress)
+
+    def expected(self, case: Case) -> frozenset[str]:
         """Ids of the works."""
         return frozenset(work.id for work in self.art.works)
+
+    def planned(self, metric: str) -> int:
+        """The number of works."""
+        return len(self.art.works)
+
+    def revision(self, model: str) -> str:
+        """The set and its digest."""
+        return f"{self.art.name}, {self.art.digest}"
 
     def header(self) -> Iterator[str]:
         """One line for the head of the run."""
@@ -47,28 +82,34 @@ class LiveArt:
             f"against originals of {self.reference}"
         )
 
-    @property
     def provenance(self) -> Mapping[str, Any]:
         """What the results file says about it."""
         return {
-            "set": self.art.name,
-            "digest": self.art.digest,
-            "model": self.art.model,
-            "drawn": self.art.drawn,
-            "works": len(self.art.works),
-            "control_arm": len(self.art.control),
-            "reference": self.reference,
+            "art": {
+                "set": self.art.name,
+                "digest": self.art.digest,
+                "model": self.art.model,
+                "drawn": self.art.drawn,
+                "works": len(self.art.works),
+                "control_arm": len(self.art.control),
+                "reference": self.reference,
+                **self.art.provenance,
+            }
         }
 
 
-def live_art(config: AuditConfig, profile: Profile) -> LiveArt | None:
-    """The art that was named, else the profile's; None without either. Raises UsageError."""
-    named = config.art or profile.art
-    if not named:
+def live_art(session: LiveSession) -> LiveArt | None:
+    """The art that was named, else the profile's; None without either, or where no reward is audited.
+
+    Raises UsageError.
+    """
+    profile = session.profile
+    named = session.config.art or profile.art
+    if not named or not session.subjects.rewards:
         return None
     reference = profile.art_reference or next(iter(profile.pool), "")
     if not reference:
         raise UsageError(f"--art={named}: profile {profile.name!r} has no art_reference to compare with.")
     from aes_audit.evidence.artworks import read_art
 
-    return LiveArt(read_art(named, config.rootdir), reference)
+    return LiveArt(session, read_art(named, session.config.rootdir), reference)

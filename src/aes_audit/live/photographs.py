@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aes_audit.gates.thresholds import Profile, Thresholds
-from aes_audit.options import AuditConfig
 from aes_audit.planning import Case
 
 if TYPE_CHECKING:
     from aes_audit.evidence.photographs import PhotographSet
+    from aes_audit.evidence.table import Evidence
+    from aes_audit.live.session import LiveSession
 
 __all__ = ["LivePhotographs", "live_photographs"]
 
@@ -20,34 +20,68 @@ METRIC = "prefers_wide"
 
 @dataclass(frozen=True, slots=True)
 class LivePhotographs:
-    """The photographs of a run."""
+    """The photographs of a run; they are pairs like any other, of a model that is a camera."""
 
+    session: LiveSession
+    """The run."""
     photographs: PhotographSet
     """Pairs of a photograph and its clean counterpart."""
     model: str
     """Their name in the evidence."""
 
-    def cases(self, rewards: Sequence[str], profile: Profile, thresholds: Thresholds) -> Iterator[Case]:
+    set = "pairs"
+    metrics = frozenset[str]()
+    generators: Sequence[str] = ()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """One name."""
+        return (self.model,)
+
+    def cases(self) -> Sequence[Case]:
         """How often each reward prefers the photograph under the caption that asks for it."""
-        for reward in rewards:
-            yield Case(METRIC, (self.model,), None, reward, None, thresholds.gate(profile.name, METRIC, reward))
+        session = self.session
+        return tuple(
+            Case(
+                METRIC, (self.model,), None, reward, None, session.thresholds.gate(session.profile.name, METRIC, reward)
+            )
+            for reward in session.subjects.rewards
+        )
+
+    def collect(self, model: str) -> Evidence:
+        """Both pictures of every pair under the caption, by the audited rewards."""
+        from aes_audit.evidence.photographs import collect_photographs
+
+        rewards = [self.session.rewards[reward] for reward in self.session.subjects.rewards]
+        return collect_photographs(self.photographs, rewards, self.session.store, self.session.progress)
+
+    def expected(self, case: Case) -> frozenset[str]:
+        """Ids of the pairs."""
+        return self.photographs.items
+
+    def planned(self, metric: str) -> int:
+        """The number of pairs."""
+        return len(self.photographs.pairs)
+
+    def revision(self, model: str) -> str:
+        """The set and its digest."""
+        return f"{self.photographs.name}, {self.photographs.digest}"
 
     def header(self) -> Iterator[str]:
         """One line for the head of the run."""
         found = self.photographs
         yield f"  photographs: {len(found.pairs)} pairs of {found.name} ({found.digest[:12]})"
 
-    @property
     def provenance(self) -> Mapping[str, Any]:
         """What the results file says about them."""
         found = self.photographs
-        return {"set": found.name, "digest": found.digest, "pairs": len(found.pairs)}
+        return {"photographs": {"set": found.name, "digest": found.digest, "pairs": len(found.pairs)}}
 
 
-def live_photographs(config: AuditConfig) -> LivePhotographs | None:
-    """The photographs that were named; None without. Raises UsageError."""
-    if config.photographs is None:
+def live_photographs(session: LiveSession) -> LivePhotographs | None:
+    """The photographs that were named; None without, or where no reward is audited. Raises UsageError."""
+    if session.config.photographs is None or not session.subjects.rewards:
         return None
     from aes_audit.evidence.photographs import PHOTOGRAPHS, read_photographs
 
-    return LivePhotographs(read_photographs(config.photographs), PHOTOGRAPHS)
+    return LivePhotographs(session, read_photographs(session.config.photographs), PHOTOGRAPHS)

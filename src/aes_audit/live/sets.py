@@ -1,0 +1,71 @@
+"""What a live run collects besides prompt pairs: each set brings its cases and its collector."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from aes_audit.planning import Case
+
+if TYPE_CHECKING:
+    from aes_audit.evidence.table import Evidence
+    from aes_audit.live.session import LiveSession
+
+__all__ = ["LiveSet", "live_sets"]
+
+
+class LiveSet(Protocol):
+    """One collection of items that is measured besides the prompt pairs of the audited generators.
+
+    Made when the session opens, from names alone: what it needs of the session's models is looked up when it is asked.
+    """
+
+    @property
+    def set(self) -> str:
+        """The evidence set its rows belong to."""
+
+    @property
+    def metrics(self) -> Collection[str]:
+        """The metrics that only this set measures, whose number of items it plans."""
+
+    @property
+    def generators(self) -> Sequence[str]:
+        """SPECs of generators that it needs, be they audited or not."""
+
+    @property
+    def models(self) -> Collection[str]:
+        """Names in the `model` column of what it collects."""
+
+    def cases(self) -> Sequence[Case]:
+        """Every measurement it serves."""
+
+    def collect(self, model: str) -> Evidence:
+        """The rows of one of its models, made where the store lacks them.
+
+        Raises InfrastructureError, StoreUnusable or BudgetSpent.
+        """
+
+    def expected(self, case: Case) -> frozenset[str]:
+        """The items that were planned for one of its cases."""
+
+    def planned(self, metric: str) -> int:
+        """The items of one of its metrics, at most."""
+
+    def revision(self, model: str) -> str | None:
+        """Which items exactly one of its names stands for, for a baseline; None where that is a generator."""
+
+    def header(self) -> Iterator[str]:
+        """Lines for the head of the run."""
+
+    def provenance(self) -> Mapping[str, Any]:
+        """What the results file says about it, under a key of its own; JSON values only."""
+
+
+def live_sets(session: LiveSession) -> tuple[LiveSet, ...]:
+    """Every set of this run. Raises UsageError for one that was named and cannot be read."""
+    from aes_audit.live.art import live_art
+    from aes_audit.live.edits import live_edits
+    from aes_audit.live.photographs import live_photographs
+
+    found = (live_edits(session), live_art(session), live_photographs(session))
+    return tuple(each for each in found if each is not None)
