@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from aes_audit.evidence.collecting import collect_pairs
 from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.store import Store
 from aes_audit.evidence.table import Evidence
+from aes_audit.generators.drawing import DiffusersGenerator
 from aes_audit.generators.protocol import Answer, Generator, ImageRequest
 from aes_audit.generators.resolve import DiffusersModel
 from aes_audit.prompts.pairs import PromptPair, PromptSet
@@ -85,11 +86,14 @@ class _Model:
 
 @dataclass(frozen=True)
 class _Generator:
-    inner: Generator
+    inner: DiffusersGenerator
     tally: Path
 
     def generate(self, requests: Sequence[ImageRequest]) -> Sequence[Answer]:
+        return self.begin(requests)()
+
+    def begin(self, requests: Sequence[ImageRequest]) -> Callable[[], Sequence[Answer]]:
         with open(self.tally, "a", encoding="utf-8") as tally:
             tally.writelines(f"{os.getpid()} {request.prompt}\n" for request in requests)
         time.sleep(SECONDS)
-        return self.inner.generate(requests)
+        return self.inner.begin(requests)

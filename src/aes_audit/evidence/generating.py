@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aes_audit.errors import BudgetSpent, InfrastructureError
@@ -48,12 +49,20 @@ class ImageJob:
 
 
 class _Drawn(NamedTuple):
-    """An answer on its way to the store."""
+    """An image on its way to the store."""
 
     key: str
     request: ImageRequest
-    answer: Answer
     notes: Mapping[str, Any] | None
+
+
+class _Batch(NamedTuple):
+    """One call of the generator."""
+
+    images: Sequence[_Drawn]
+    """What was asked for."""
+    answers: Callable[[], Sequence[Answer]]
+    """One per image, in order, once the generator has finished them."""
 
 
 def generate_images(
@@ -112,16 +121,15 @@ def _generate_missing(
     loaded: Generator | None = None
     with (
         progress.bar(f"{generator.name}: images", done=done, total=len(plan), unit="image") as tick,
-        _Writer(generator, store) as writer,
+        _Writer(generator, store, missing) as writer,
     ):
         for batch in _batches(plan, missing, generator.batch_size, independent):
             loaded = loaded or load()
-            drawn = [answer for answer in _drawn(generator, loaded, batch) if answer.key in missing]
-            writer.keep(drawn)
+            writer.keep(_begun(loaded, batch))
             if independent:
                 # It may have cost money: nothing more is asked before this is safe.
                 writer.wait()
-            tick(len(drawn))
+            tick(sum(key in missing for key, _ in batch))
 
 
 def _batches(
@@ -134,29 +142,31 @@ def _batches(
     yield from (batch for batch in fixed_batches(plan, size) if any(key in missing for key, _ in batch))
 
 
-def _drawn(
-    generator: ResolvedGenerator, loaded: Generator, batch: Sequence[tuple[str, ImageRequest]]
-) -> Iterator[_Drawn]:
+def _begun(loaded: Generator, batch: Sequence[tuple[str, ImageRequest]]) -> _Batch:
     requests = [request for _, request in batch]
-    answers = loaded.generate(requests)
-    if len(answers) != len(requests):
-        raise InfrastructureError(f"{generator.name} answered {len(requests)} requests with {len(answers)} images.")
+    begin = getattr(loaded, "begin", None) or partial(_generated, loaded)
+    answers = begin(requests)
     notes = getattr(loaded, "prompt_notes", None)
-    for (key, request), answer in zip(batch, answers, strict=True):
-        yield _Drawn(key, request, answer, notes(request.prompt) if notes else None)
+    return _Batch([_Drawn(key, said, notes(said.prompt) if notes else None) for key, said in batch], answers)
+
+
+def _generated(loaded: Generator, requests: Sequence[ImageRequest]) -> Callable[[], Sequence[Answer]]:
+    answers = loaded.generate(requests)
+    return lambda: answers
 
 
 class _Writer:
-    """Checks, encodes and stores one batch in a thread of its own while the next one is drawn.
+    """Finishes (decodes), checks, encodes and stores one batch in a thread of its own while the next one is drawn.
 
     One batch at most is waiting, so that a killed run loses two at most and memory stays flat. An error surfaces with
     the next batch or at the end; what was handed over is stored also when the run is interrupted.
     """
 
-    def __init__(self, generator: ResolvedGenerator, store: Store) -> None:
-        """Keep where the images go and what they were asked to be."""
+    def __init__(self, generator: ResolvedGenerator, store: Store, missing: Collection[str]) -> None:
+        """Keep where the images go, what they were asked to be, and the keys of those that are wanted."""
         self._generator = generator
         self._store = store
+        self._missing = missing
         self._size = image_checks.expected_size(generator.identity)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="aes_audit-images")
         self._written: Future[None] | None = None
@@ -169,10 +179,10 @@ class _Writer:
         if kind is None:
             self.wait()
 
-    def keep(self, drawn: Sequence[_Drawn]) -> None:
+    def keep(self, batch: _Batch) -> None:
         """Hand over a batch, once the one before is stored. Raises what went wrong with that one."""
         self.wait()
-        self._written = self._thread.submit(self._keep_all, drawn)
+        self._written = self._thread.submit(self._keep_all, batch)
 
     def wait(self) -> None:
         """Until everything that was handed over is stored. Raises what went wrong."""
@@ -180,11 +190,16 @@ class _Writer:
             written, self._written = self._written, None
             written.result()
 
-    def _keep_all(self, drawn: Sequence[_Drawn]) -> None:
-        for one in drawn:
-            if not isinstance(one.answer, NotAttempted):
-                self._keep(one, one.answer)
-        left = [one.answer for one in drawn if isinstance(one.answer, NotAttempted)]
+    def _keep_all(self, batch: _Batch) -> None:
+        answers = batch.answers()
+        if len(answers) != len(batch.images):
+            asked = f"{self._generator.name} answered {len(batch.images)} requests"
+            raise InfrastructureError(f"{asked} with {len(answers)} images.")
+        wanted = [(one, answer) for one, answer in zip(batch.images, answers, strict=True) if one.key in self._missing]
+        left = [answer for _, answer in wanted if isinstance(answer, NotAttempted)]
+        for one, answer in wanted:
+            if not isinstance(answer, NotAttempted):
+                self._keep(one, answer)
         if failed := next((answer for answer in left if answer.failed), None):
             raise InfrastructureError(failed.reason)
         if left:

@@ -27,6 +27,8 @@ class DiffusersEditor(DiffusersGenerator):
     def __init__(self, drawing: DiffusersGenerator, editor: ResolvedEditor) -> None:
         """Take over a loaded text-to-image model; raises MissingScores where it cannot edit as it draws."""
         super().__init__(drawing.pipeline, drawing.model)
+        # The VAE that would decode one batch encodes the next.
+        self._decoder = None
         self.editor = editor
         self.editing = _image_to_image(editor, drawing.pipeline)
         self._taken = _defaults(self.editing)

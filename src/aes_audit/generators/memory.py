@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 
-__all__ = ["MemoryPlan", "halves", "place", "plan_memory", "weight_bytes"]
+__all__ = ["MemoryPlan", "free_cached", "halves", "place", "plan_memory", "weight_bytes"]
 
 _WORKSPACE = 2 * 2**30
 _PER_PIXEL = 3 * 2**10
@@ -79,6 +79,12 @@ def apply(pipeline: Any, device: str, plan: MemoryPlan) -> None:
         vae.enable_slicing()
     if plan.tiling and hasattr(vae, "enable_tiling"):
         vae.enable_tiling()
+
+
+def free_cached() -> None:
+    """Give back what an accelerator keeps for later: it may lie in pieces that are too small."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def halves(count: int) -> tuple[int, int]:

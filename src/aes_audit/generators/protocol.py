@@ -83,7 +83,9 @@ class Generator(Protocol):
     """A loaded text-to-image model.
 
     It may also have `prompt_notes(prompt) -> Mapping[str, JSON]`: what it knows about a text, kept beside the image;
-    under `encoders` the tokens, limit and truncation per tokenizer (rule R9).
+    under `encoders` the tokens, limit and truncation per tokenizer (rule R9). And it may have
+    `begin(requests) -> Callable[[], Sequence[Answer]]`, the first part of `generate`: what it returns does the rest,
+    and is called once, in another thread, while the next batch is begun. One batch at most waits to be finished.
     """
 
     def generate(self, requests: Sequence[ImageRequest]) -> Sequence[Answer]:
