@@ -5,8 +5,8 @@
 So many seeded PNG files of 64 by 64 pixels, each under a caption of the control world's words, are scored by
 control/clip, control/preference and a reward of another package (an entry point, made for the run), each number in a
 process of its own. Printed are seconds, the peak of resident memory, what of it was there before the first work, how
-often each picture was decoded, and the same for a second run over the full store. Then the first number again, killed with SIGKILL
-after a third of the scores and started anew: decoded pictures of both parts, and whether the evidence is the same.
+often each picture was decoded, and the same for a second run over the full store. Then the first number again, killed
+with SIGKILL after a third of the scores and started anew: what was decoded then, and whether the evidence is the same.
 `--store` keeps everything below a folder instead of a temporary one.
 """
 
