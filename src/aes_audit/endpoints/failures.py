@@ -17,6 +17,8 @@ _PASSING = frozenset({408, 409, 425, 429})
 """Statuses besides 5xx after which the same request may succeed."""
 _HOPELESS = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 """Codes that come with status 429 although waiting does not help."""
+_REFUSALS = frozenset({"moderation_blocked", "content_policy_violation", "content_filter", "content_moderation"})
+"""Codes that say no to what was asked for, not to the call."""
 _LONGEST = 200
 
 
@@ -43,6 +45,11 @@ class CallFailed(InfrastructureError):
         self.status = status
         self.code = code
         self.wait = wait
+
+    @property
+    def refused(self) -> bool:
+        """Whether the host would answer another request, but not this one."""
+        return self.code in _REFUSALS
 
 
 def status_failure(status: int, headers: Mapping[str, str], body: str) -> CallFailed:

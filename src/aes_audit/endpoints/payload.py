@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["Payload", "dig", "read_payload"]
+__all__ = ["Payload", "charged", "dig", "read_payload"]
 
 Payload = Mapping[str, Any]
 """A JSON object that a host sent."""
@@ -29,3 +30,10 @@ def dig(value: Any, *path: str | int) -> Any:
         else:
             value = value[step] if isinstance(value, list) and -len(value) <= step < len(value) else None
     return value
+
+
+def charged(payload: Payload) -> float | None:
+    """What the host says the answer cost, in US dollars (OpenRouter's `usage.cost`); None where it says nothing."""
+    cost = dig(payload, "usage", "cost")
+    plain = isinstance(cost, int | float) and not isinstance(cost, bool)
+    return float(cost) if plain and math.isfinite(cost) and 0 <= cost < 1000 else None

@@ -21,7 +21,7 @@ from aes_audit.endpoints.budget import Budget
 from aes_audit.endpoints.caller import Caller
 from aes_audit.endpoints.extras import needing
 from aes_audit.endpoints.keys import find_key
-from aes_audit.endpoints.payload import Payload, dig
+from aes_audit.endpoints.payload import Payload, charged, dig
 from aes_audit.errors import AesAuditError, InfrastructureError, UsageError
 from aes_audit.evidence.art_hub import parse_hub, read_hub
 from aes_audit.evidence.art_pictures import ENDINGS, FilePicture, Picture, Unreadable
@@ -146,7 +146,7 @@ class _Captioner:
             url = _data_url(picture.open())
         except Unreadable as error:
             return _Fault(str(error))
-        payload = self._caller.call(lambda: self._asked(url), cost=_cost)
+        payload = self._caller.call(lambda: self._asked(url), cost=charged)
         caption, fault = _read(payload)
         if fault:
             return _Fault(fault)
@@ -180,11 +180,6 @@ def _read(payload: Payload) -> tuple[str, str]:
     if (words := len(caption.split())) > MAX_WORDS:
         return "", f"the answer has {words} words, more than {MAX_WORDS}"
     return caption, ""
-
-
-def _cost(payload: Payload) -> float | None:
-    usd = dig(payload, "usage", "cost")
-    return float(usd) if isinstance(usd, int | float) and not isinstance(usd, bool) and 0 <= usd < 1000 else None
 
 
 def _data_url(image: Image) -> str:

@@ -19,7 +19,7 @@ from PIL.Image import Resampling
 
 from aes_audit.endpoints.address import OPENAI
 from aes_audit.endpoints.caller import Caller
-from aes_audit.endpoints.payload import Payload, dig
+from aes_audit.endpoints.payload import Payload, charged, dig
 from aes_audit.errors import AesAuditError, InfrastructureError
 from aes_audit.judges.guideline import question
 from aes_audit.prompts.dimensions import LEVELS
@@ -104,7 +104,9 @@ class EndpointJudge:
         options = {longest: 1, "temperature": 1, "logprobs": True, "top_logprobs": self._judge.top}
         fault, without = "", 0
         for _ in range(ANSWERS):
-            payload = self._caller.call(lambda: self._session.chat(self._judge.model, messages, **options), cost=_cost)
+            payload = self._caller.call(
+                lambda: self._session.chat(self._judge.model, messages, **options), cost=charged
+            )
             try:
                 return read_listed(payload)
             except ValueError as error:
@@ -170,13 +172,6 @@ def _answer(found: Listed | str) -> Answer:
             None, f"the host does not list {digits} among the likeliest tokens: J may be off by {found.error:.2f}"
         )
     return Answer(_expected(found.probabilities), None, {"unlisted_error": found.error} if found.unlisted else {})
-
-
-def _cost(payload: Payload) -> float | None:
-    """What the call cost where the host says so, in US dollars."""
-    usd = dig(payload, "usage", "cost")
-    plain = isinstance(usd, int | float) and not isinstance(usd, bool)
-    return float(usd) if plain and 0 <= usd < 1000 else None
 
 
 def _content(text: str, url: str, order: str) -> list[Mapping[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aes_audit.endpoints.address import OPENAI
 from aes_audit.endpoints.failures import CallFailed, shortened
-from aes_audit.endpoints.payload import Payload, dig
+from aes_audit.endpoints.payload import Payload, charged, dig
 from aes_audit.judges.image_preference import INSTRUCTION
 from aes_audit.judges.protocol import FIRST, NEITHER, SECOND, PairQuestion
 
@@ -38,8 +37,6 @@ _SCHEMA: Mapping[str, Any] = {
 }
 _NO_SCHEMA = frozenset({400, 404, 415, 422, 501})
 """Statuses with which hosts refuse a field of the request that they do not know."""
-_REFUSED = frozenset({"moderation_blocked", "content_policy_violation", "content_filter", "content_moderation"})
-"""Error codes that say no to the request, not to the call."""
 # Models that were not held to a schema like to set their JSON into a fence.
 _FENCE = re.compile(r"```(?:json)?\s*(?P<inside>.*?)\s*```", re.DOTALL | re.IGNORECASE)
 
@@ -78,7 +75,7 @@ class PreferenceChat:
         try:
             return _read(self._payload(question))
         except CallFailed as failed:
-            if failed.code in _REFUSED:
+            if failed.refused:
                 return Reply(None, f"refused: {failed}", final=True, usd=0.0)
             raise
 
@@ -88,7 +85,7 @@ class PreferenceChat:
             try:
                 return self._session.chat(self._judge.model, messages, response_format=_SCHEMA, **options)
             except CallFailed as failed:
-                if failed.status not in _NO_SCHEMA or failed.code in _REFUSED:
+                if failed.status not in _NO_SCHEMA or failed.refused:
                     raise
             found = self._session.chat(self._judge.model, messages, **options)
             # Only now is it known that the schema was to blame, and that nobody need try it again.
@@ -154,7 +151,7 @@ def _read(payload: Payload) -> Reply:
         notes={**({"said": shortened(text)} if text.strip() else {}), **_reported(payload)},
         tokens_in=_count(dig(payload, "usage", "prompt_tokens")),
         tokens_out=_count(dig(payload, "usage", "completion_tokens")),
-        usd=_dollars(dig(payload, "usage", "cost")),
+        usd=charged(payload),
     )
     refusal = dig(choice, "message", "refusal")
     if isinstance(refusal, str) and refusal.strip():
@@ -184,8 +181,3 @@ def _said(content: Any) -> str:
 
 def _count(value: Any) -> int | None:
     return value if type(value) is int and 0 <= value < 2**31 else None
-
-
-def _dollars(value: Any) -> float | None:
-    plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if plain and math.isfinite(value) and 0 <= value < 1000 else None

@@ -6,7 +6,6 @@ Imports no client library until the first question. Source: PROTOCOL section 3, 
 from __future__ import annotations
 
 import json
-import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from aes_audit.endpoints.failures import CallFailed, shortened
 from aes_audit.endpoints.keys import find_key
 from aes_audit.endpoints.options import LIMITS, read_choice, read_limits, read_number
 from aes_audit.endpoints.pacing import Clock
-from aes_audit.endpoints.payload import Payload, dig
+from aes_audit.endpoints.payload import Payload, charged, dig
 from aes_audit.errors import UnknownName, UsageError
 from aes_audit.evidence.keys import digest
 from aes_audit.generators.spec import parse_spec
@@ -155,9 +154,7 @@ def resolve_writer(spec: str) -> Writer:
 def read_answer(payload: Payload, price: float | None) -> Answer:
     """What a chat completion says; `price` is what it cost where the host does not say so."""
     choice, model = dig(payload, "choices", 0), dig(payload, "model")
-    charged = dig(payload, "usage", "cost")
-    known = isinstance(charged, int | float) and not isinstance(charged, bool) and math.isfinite(charged)
-    usd = float(charged) if known and 0 <= charged < 1000 else price
+    usd = price if (said := charged(payload)) is None else said
     name = shortened(model) if isinstance(model, str) and model else ""
     content, refusal = dig(choice, "message", "content"), dig(choice, "message", "refusal")
     text, fault = "", ""

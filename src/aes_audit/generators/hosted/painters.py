@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aes_audit.endpoints.failures import CallFailed
-from aes_audit.endpoints.payload import Payload, dig
+from aes_audit.endpoints.payload import Payload, charged, dig
 from aes_audit.generators.hosted.replies import Reply, reported
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ __all__ = ["INSTRUCTION", "ChatPainter", "GeminiPainter", "ImagesPainter"]
 INSTRUCTION = "Draw the picture described below and answer with the finished image itself, not with words."
 """Put before the prompt of models that could also answer in words; part of what identifies an image."""
 
-_REFUSED = frozenset({"moderation_blocked", "content_policy_violation", "content_filter", "content_moderation"})
-"""Error codes that say no to the request, not to the call."""
 _FILTERS = frozenset(
     {
         "SAFETY",
@@ -83,7 +80,7 @@ class ImagesPainter:
         notes = {**reported(payload, "model", "system_fingerprint", "usage"), **reported(first, "revised_prompt")}
         if image is None and (link := _text(dig(first, "url"))):
             image = link
-        return Reply(**_picture(image), notes=notes, usd=_charged(payload))
+        return Reply(**_picture(image), notes=notes, usd=charged(payload))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +133,7 @@ def _chat_reply(payload: Payload) -> Reply:
     if refusal is None and dig(payload, "choices", 0, "finish_reason") == "content_filter":
         refusal = text or "content_filter"
     image = next(_pictures(message), None)
-    return Reply(**_picture(image), text=text, refusal=refusal, notes=notes, usd=_charged(payload))
+    return Reply(**_picture(image), text=text, refusal=refusal, notes=notes, usd=charged(payload))
 
 
 def _pictures(message: Any) -> Iterator[str]:
@@ -171,16 +168,9 @@ def _picture(image: str | None) -> dict[str, Any]:
 def _refusal(failed: CallFailed) -> Reply:
     """A request that was refused with an error status; every other failure is raised again."""
     flagged = failed.status == 403 and "moderation" in str(failed).lower()
-    if failed.code in _REFUSED or flagged:
+    if failed.refused or flagged:
         return Reply(refusal=str(failed), usd=0.0)
     raise failed
-
-
-def _charged(payload: Payload) -> float | None:
-    """What the host says the answer cost, in US dollars (OpenRouter's `usage.cost`)."""
-    cost = dig(payload, "usage", "cost")
-    plain = isinstance(cost, int | float) and not isinstance(cost, bool)
-    return float(cost) if plain and math.isfinite(cost) and 0 <= cost < 1000 else None
 
 
 def _seeded(seed: int | None) -> Mapping[str, int]:
