@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from aes_audit.command.art import art
+from aes_audit.command.cache_key import cache_key
 from aes_audit.command.prompts import prompts
 from aes_audit.command.ratings import ratings
+from aes_audit.command.report import report
 from aes_audit.command.request import ScoreRequest, score_request
 from aes_audit.command.train_judge import train_judge
 from aes_audit.command.train_lora import train_lora
@@ -19,14 +21,16 @@ from aes_audit.errors import AesAuditError, UsageError
 
 __all__ = ["main"]
 
-USAGE = """usage: aes-audit score|train-lora|train-judge|ratings|prompts|art ...
+USAGE = """usage: aes-audit score|train-lora|train-judge|ratings|prompts|art|report|cache-key ...
 
 score        score images under texts with a reward model: `aes-audit score --help`
 train-lora   train an adapter that makes a generator follow its prompts again: `aes-audit train-lora --help`
 train-judge  train a judge of dimensions on rated images, and compare it with people: `aes-audit train-judge --help`
 ratings      ask people: write blinded sheets, read their answers: `aes-audit ratings --help`
 prompts      build a set of wide-spectrum prompts, or check one: `aes-audit prompts --help`
-art          write factual captions for artworks: `aes-audit art --help`"""
+art          write factual captions for artworks: `aes-audit art --help`
+report       model cards and the verdict of a finished run: `aes-audit report --help`
+cache-key    name the cache of a pipeline by prompts and weights: `aes-audit cache-key --help`"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,6 +70,8 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "ratings": ratings,
     "prompts": prompts,
     "art": art,
+    "report": report,
+    "cache-key": cache_key,
 }
 
 

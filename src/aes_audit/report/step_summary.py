@@ -12,7 +12,7 @@ from aes_audit.report.outcome import WRONG, explanation, ordered, outcome, overa
 from aes_audit.report.results import Entry
 from aes_audit.report.table import columns, counts
 
-__all__ = ["LIMIT", "step_summary", "write_step_summary"]
+__all__ = ["LIMIT", "markdown_table", "step_summary", "write_step_summary"]
 
 LIMIT = 1024 * 1024
 """Bytes that GitHub takes for one step; of a longer summary it shows nothing."""
@@ -58,6 +58,11 @@ def step_summary(entries: Sequence[Entry], limit: int = LIMIT, command: str | No
     body = [heading, *table, _left_out(len(rows) - len(table), "measurements"), "\n"]
     body += [*told, _left_out(len(reasons) - len(told), "reasons")]
     return head + "".join(body) + tail + "\n"
+
+
+def markdown_table(entries: Sequence[Entry]) -> str:
+    """The verdict table as Markdown, one line per entry, in their order."""
+    return "".join(_rows(entries))
 
 
 def _rows(entries: Sequence[Entry]) -> Iterator[str]:
