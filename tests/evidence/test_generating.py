@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -242,6 +242,92 @@ class TestBackground:
         assert threading.active_count() == 1 or not [
             thread for thread in threading.enumerate() if thread.name.startswith("aes_audit-images")
         ]
+
+
+@dataclass
+class TwoPart(NoiseGenerator):
+    """One whose images are finished by somebody else."""
+
+    threads: set[str] = field(default_factory=set)
+    """Who finished them."""
+
+    def begin(self, requests: Sequence[ImageRequest]) -> Callable[[], list[Answer]]:
+        """Remember what is asked for; noise comes later."""
+        self.calls.append([request.prompt for request in requests])
+        return lambda: self.finish(requests)
+
+    def finish(self, requests: Sequence[ImageRequest]) -> list[Answer]:
+        """Noise."""
+        self.threads.add(threading.current_thread().name)
+        return [self.answers.get(request.prompt) or noise(request, self.size) for request in requests]
+
+    def generate(self, requests: Sequence[ImageRequest]) -> list[Answer]:
+        """Not to be asked."""
+        raise AssertionError("it can be begun")
+
+
+class TestTwoParts:
+    """A generator may begin a batch and leave it to be finished while the next one is begun."""
+
+    def test_images_are_finished_in_the_background_and_are_the_same(self, store: Store, tmp_path: Path) -> None:
+        generator = TwoPart()
+        assert generate(generator, store) == generate(NoiseGenerator(), Store(tmp_path / "other"))
+        assert generator.calls == [[f"text {n}" for n in range(*run)] for run in ((0, 4), (4, 8), (8, 10))]
+        assert all(name.startswith("aes_audit-images") for name in generator.threads)
+
+    def test_a_batch_is_finished_while_the_next_one_is_begun_and_no_more_than_one_waits(self, store: Store) -> None:
+        @dataclass
+        class Ahead(TwoPart):
+            beginning: threading.Event = field(default_factory=threading.Event)
+            finished: list[int] = field(default_factory=list)
+
+            def begin(self, requests: Sequence[ImageRequest]) -> Callable[[], list[Answer]]:
+                assert len(self.finished) >= len(self.calls) - 1
+                if self.calls:
+                    self.beginning.set()
+                return super().begin(requests)
+
+            def finish(self, requests: Sequence[ImageRequest]) -> list[Answer]:
+                assert self.beginning.wait(30), "the second batch is begun before the first is finished"
+                self.finished.append(len(requests))
+                return super().finish(requests)
+
+        generator = Ahead()
+        generate(generator, store)
+        assert generator.finished == [4, 4, 2]
+
+    def test_what_goes_wrong_in_finishing_surfaces_and_ends_the_run(self, store: Store) -> None:
+        @dataclass
+        class Broken(TwoPart):
+            def finish(self, requests: Sequence[ImageRequest]) -> list[Answer]:
+                if len(self.threads):
+                    raise InfrastructureError("decoding failed")
+                return super().finish(requests)
+
+        generator = Broken(batch_size=2)
+        with pytest.raises(InfrastructureError, match=r"^decoding failed$"):
+            generate(generator, store)
+        assert 2 <= len(generator.calls) <= 3
+        assert missing(generator, store) == list(range(2, 10))
+
+    def test_control_c_while_a_batch_is_begun_keeps_the_one_that_is_not_finished_yet(self, store: Store) -> None:
+        @dataclass
+        class Interrupted(TwoPart):
+            interrupted: threading.Event = field(default_factory=threading.Event)
+
+            def begin(self, requests: Sequence[ImageRequest]) -> Callable[[], list[Answer]]:
+                if self.calls:
+                    self.interrupted.set()
+                    raise KeyboardInterrupt
+                return super().begin(requests)
+
+            def finish(self, requests: Sequence[ImageRequest]) -> list[Answer]:
+                assert self.interrupted.wait(30)
+                return super().finish(requests)
+
+        with pytest.raises(KeyboardInterrupt):
+            generate(Interrupted(), store)
+        assert missing(NoiseGenerator(), store) == list(range(4, 10))
 
 
 MEMORY = """
