@@ -12,6 +12,7 @@ from typing import Any
 from aes_audit.errors import InvalidPrompts
 from aes_audit.prompts.companion import Companion, read_companion
 from aes_audit.prompts.dimensions import DIMENSIONS
+from aes_audit.prompts.json_lines import json_lines, text_at
 from aes_audit.resources import prompt_set
 
 __all__ = ["PromptPair", "PromptSet", "read_prompt_set"]
@@ -77,15 +78,10 @@ def read_prompt_set(name_or_path: str) -> PromptSet:
     companion = read_companion(path.with_suffix(".toml"))
     if companion.of is not None:
         return _part(path, companion)
-    try:
-        # Not splitlines: inside a JSON string, U+2028 and its like are ordinary characters.
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidPrompts(f"prompt set {name_or_path!r} cannot be read from {path}: {error}.") from error
-    numbered = {number: _pair(path, number, line) for number, line in enumerate(lines, 1) if line.strip()}
+    numbered = {where: _pair(where, raw) for where, raw in json_lines(path, f"prompt set {name_or_path!r}")}
     if not numbered:
         raise InvalidPrompts(f"{path}: holds no prompt pair.")
-    _refuse_repeats(path, numbered)
+    _refuse_repeats(numbered)
     pairs = tuple(numbered.values())
     return PromptSet(path.stem, pairs, _digest(pairs), version=companion.version)
 
@@ -107,27 +103,11 @@ def _part(path: Path, companion: Companion) -> PromptSet:
     return replace(whole, pairs=pairs, digest=_digest(pairs))
 
 
-def _pair(path: Path, number: int, line: str) -> PromptPair:
-    where = f"{path}, line {number}"
-    try:
-        raw = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InvalidPrompts(f"{where}: not JSON ({getattr(error, 'msg', error)}).") from error
-    if not isinstance(raw, dict):
-        raise InvalidPrompts(f"{where}: expected an object, found {type(raw).__name__}.")
-    texts = {key: _text(where, raw, key) for key in ("id", "original", "wide")}
+def _pair(where: str, raw: Mapping[str, Any]) -> PromptPair:
+    texts = {key: text_at(where, raw, key) for key in ("id", "original", "wide")}
     if texts["wide"].strip() == texts["original"].strip():
         raise InvalidPrompts(f"{where}: the wide prompt equals the original, so the pair can show no difference.")
     return PromptPair(**texts, dimensions=_dimensions(where, raw))
-
-
-def _text(where: str, raw: Mapping[str, Any], key: str) -> str:
-    value = raw.get(key)
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidPrompts(f"{where}: key {key!r} must be a non-empty string, found {value!r}.")
-    if any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise InvalidPrompts(f"{where}: key {key!r} holds half of a character: {value!r}.")
-    return value
 
 
 def _dimensions(where: str, raw: Mapping[str, Any]) -> tuple[str, ...]:
@@ -140,13 +120,13 @@ def _dimensions(where: str, raw: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for name in DIMENSIONS if name in chosen)
 
 
-def _refuse_repeats(path: Path, numbered: Mapping[int, PromptPair]) -> None:
-    seen: dict[str, int] = {}
-    for number, pair in numbered.items():
+def _refuse_repeats(placed: Mapping[str, PromptPair]) -> None:
+    seen: dict[str, str] = {}
+    for where, pair in placed.items():
         if pair.id in seen:
-            first = seen[pair.id]
-            raise InvalidPrompts(f"{path}, line {number}: id {pair.id!r} was used in line {first}; ids name the item.")
-        seen[pair.id] = number
+            line = seen[pair.id].rpartition("line ")[2]
+            raise InvalidPrompts(f"{where}: id {pair.id!r} was used in line {line}; ids name the item.")
+        seen[pair.id] = where
 
 
 def _digest(pairs: tuple[PromptPair, ...]) -> str:
