@@ -99,6 +99,38 @@ def test_sixteen_bits_of_grey_keep_their_tones(tmp_path: Path) -> None:
     assert abs(int(grey[32]) - 129) <= 2
 
 
+def test_sixteen_bits_of_colour_keep_their_tones(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 64)
+    line = b"\0" + np.stack([ramp, ramp[::-1], ramp], axis=1).astype(">u2").tobytes()
+    content = chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 8, 16, 2, 0, 0, 0))
+    content += chunk(b"IDAT", zlib.compress(line * 8)) + chunk(b"IEND", b"")
+    (path := tmp_path / "work.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    found = np.asarray(seen(path)).astype(int)[0]
+    np.testing.assert_allclose(found[:, 0], np.linspace(0, 255, 64), atol=1)
+    np.testing.assert_allclose(found[:, 1], np.linspace(255, 0, 64), atol=1)
+
+
+def test_a_palette_has_its_colours_and_its_transparent_one_is_white(tmp_path: Path) -> None:
+    image = two_halves().quantize(2)
+    image.save(plain := tmp_path / "plain.gif")
+    assert near(seen(plain), (5, 10), LEFT)
+    image.save(path := tmp_path / "work.png", transparency=image.getpixel((35, 10)))
+    assert near(seen(path), (5, 10), LEFT)
+    assert seen(path).getpixel((35, 10)) == (255, 255, 255)
+
+
+def test_grey_with_transparency_lies_on_white(tmp_path: Path) -> None:
+    image = Image.new("LA", (8, 8), (100, 255))
+    image.paste((0, 0), (0, 0, 4, 8))
+    image.save(path := tmp_path / "work.png")
+    assert (seen(path).getpixel((1, 1)), seen(path).getpixel((6, 1))) == ((255, 255, 255), (100, 100, 100))
+
+
+def test_a_photograph_with_a_second_view_is_no_animation(tmp_path: Path) -> None:
+    two_halves().save(path := tmp_path / "work.jpg", format="MPO", save_all=True, append_images=[two_halves()])
+    assert near(seen(path), (5, 10), LEFT)
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tiff"])
 def test_a_truncated_file_is_missing(tmp_path: Path, suffix: str) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (90, 90, 3), np.uint8)
@@ -107,11 +139,19 @@ def test_a_truncated_file_is_missing(tmp_path: Path, suffix: str) -> None:
     assert refused(path).startswith(("cannot be decoded", "not an image", "cannot be read"))
 
 
+def chunk(name: bytes, data: bytes) -> bytes:
+    """A part of a PNG file."""
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def test_a_small_file_of_100_megapixels_is_missing_although_it_could_be_decoded(tmp_path: Path) -> None:
+    Image.new("1", (12_500, 8_000)).save(path := tmp_path / "work.png")
+    assert path.stat().st_size < 100_000
+    assert refused(path) == f"12500x8000 is more than {MAX_PIXELS:,} pixels: scale it down"
+
+
 @pytest.mark.parametrize("side", [10_000, 60_000])
 def test_a_bomb_is_missing_before_it_is_decoded(tmp_path: Path, side: int) -> None:
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
     (path := tmp_path / "work.png").write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
     assert f"{MAX_PIXELS:,} pixels: scale it down" in refused(path)
@@ -129,6 +169,18 @@ def test_an_animation_is_missing(tmp_path: Path, suffix: str) -> None:
 def test_a_text_with_the_name_of_an_image_is_missing(tmp_path: Path) -> None:
     (path := tmp_path / "work.jpg").write_text("no image at all")
     assert refused(path) == "not an image in a format that Pillow reads"
+
+
+def test_an_empty_file_is_missing(tmp_path: Path) -> None:
+    (path := tmp_path / "work.png").touch()
+    assert refused(path) == "not an image in a format that Pillow reads"
+
+
+def test_a_folder_with_the_name_of_an_image_is_missing_and_has_no_key(tmp_path: Path) -> None:
+    (path := tmp_path / "work.png").mkdir()
+    assert refused(path) == "cannot be read: Is a directory"
+    with pytest.raises(Unreadable, match="Is a directory"):
+        FilePicture(path).key()
 
 
 def test_an_absent_file_is_missing_and_has_no_key(tmp_path: Path) -> None:
