@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from aes_audit.errors import AesAuditError
@@ -31,6 +31,11 @@ class CollectedEvidence:
 
         tables = [self._table(*place) for place in dict.fromkeys(wanted)]
         return tables[0] if len(tables) == 1 else Evidence.concat(tables)
+
+    @property
+    def tables(self) -> Mapping[tuple[str, str], Evidence]:
+        """What was collected so far, by set and generator."""
+        return self._tables
 
     def _table(self, set_: str, generator: str) -> Evidence:
         place = (set_, generator)

@@ -60,6 +60,12 @@ OPTIONS = (
     Option("--evidence", "PATH", "", "judge this recorded evidence (Parquet, CSV or a folder) and run no model"),
     Option("--engine", "NAME", "local", "who runs the stages: " + ", ".join(ENGINES), choice(*ENGINES)),
     Option("--audit-json", "FILE", "", "write the results file here, also when audits fail"),
+    Option(
+        "--audit-report",
+        "DIR",
+        "",
+        "write a run folder here, also when audits fail: a page with plots and pairs, the results file, the evidence",
+    ),
     Option("--audit-store", "DIR", ".aes_audit", "where images and scores are kept between runs"),
     Option(
         "--audit-inconclusive",

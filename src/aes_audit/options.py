@@ -48,6 +48,8 @@ class AuditConfig:
     """Who runs the stages."""
     json_path: Path | None
     """Where to write the results file."""
+    report_path: Path | None
+    """Where to write the run folder."""
     store: Path
     """Root of the content-addressed store."""
     inconclusive: str
@@ -114,6 +116,7 @@ def read_config(config: pytest.Config) -> AuditConfig:
         evidence=path("audit_evidence") if value["audit_evidence"] else None,
         engine=value["audit_engine"],
         json_path=path("audit_json") if value["audit_json"] else None,
+        report_path=path("audit_report") if value["audit_report"] else None,
         store=path("audit_store"),
         inconclusive=value["audit_inconclusive"],
         early_stop=_early_stop(config, value),

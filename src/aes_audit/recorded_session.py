@@ -42,6 +42,11 @@ class RecordedSession(AuditSession):
         """The whole table, whatever is asked for: nothing has to be collected."""
         return self.table
 
+    @property
+    def collected(self) -> Mapping[tuple[str, str], Evidence]:
+        """The whole table, under the name of its file."""
+        return {("", str(self.config.evidence)): self.table}
+
     def select(self, cases: Sequence[Case] | None, compared: Collection[Case] = ()) -> None:
         """Nothing follows from it: recorded evidence is complete, and nothing is curtailed."""
 

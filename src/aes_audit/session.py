@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aes_audit.evidence.table import Evidence
     from aes_audit.gates.verdicts import Judgement
     from aes_audit.measures.measurement import Measurement
+    from aes_audit.prompts.pairs import PromptPair
 
 __all__ = ["AuditSession", "same_family"]
 
@@ -42,6 +43,16 @@ class AuditSession(ABC):
     @abstractmethod
     def evidence(self, models: Sequence[str]) -> Evidence:
         """The evidence of these generators: the prompt pairs, and what else was recorded."""
+
+    @property
+    @abstractmethod
+    def collected(self) -> Mapping[tuple[str, str], Evidence]:
+        """What this process has collected or was handed so far, by set and generator."""
+
+    @property
+    def texts(self) -> Mapping[str, PromptPair]:
+        """The prompts of each item; empty where only scores were recorded."""
+        return {}
 
     @abstractmethod
     def select(self, cases: Sequence[Case] | None, compared: Collection[Case] = ()) -> None:

@@ -17,7 +17,7 @@ from aes_audit.live.pinned import PinnedSession
 from aes_audit.live.sets import LiveSet, live_sets
 from aes_audit.options import AuditConfig
 from aes_audit.planning import Case, live_cases
-from aes_audit.prompts.pairs import PromptSet
+from aes_audit.prompts.pairs import PromptPair, PromptSet
 from aes_audit.reward_health import RewardHealth
 from aes_audit.session import same_family
 
@@ -80,6 +80,16 @@ class LiveSession(PinnedSession):
     def evidence_of(self, case: Case) -> Evidence:
         """Only the sets and generators that the case reads."""
         return self._collected.of(case.reads)
+
+    @property
+    def collected(self) -> Mapping[tuple[str, str], Evidence]:
+        """What this process has collected so far, by set and generator."""
+        return self._collected.tables
+
+    @property
+    def texts(self) -> Mapping[str, PromptPair]:
+        """The prompts of each pair."""
+        return {pair.id: pair for pair in self.prompts.pairs}
 
     def set_of(self, set_: str, model: str) -> LiveSet | None:
         """Who collects an evidence set of a model; None for the prompt pairs of a generator."""
