@@ -48,8 +48,6 @@ class AuditConfig:
     """Who runs the stages."""
     json_path: Path | None
     """Where to write the results file."""
-    report_path: Path | None
-    """Where to write the run folder."""
     store: Path
     """Root of the content-addressed store."""
     inconclusive: str
@@ -88,6 +86,8 @@ class AuditConfig:
     """Names this run, in all its processes: they share one budget."""
     require_pinned: str = "off"
     """Whether revisions that may change are refused: on or off."""
+    report_path: Path | None = None
+    """Where to write the run folder."""
     command: tuple[str, ...] = ()
     """The arguments of this pytest run, for the provenance of a baseline."""
 
