@@ -118,9 +118,9 @@ def pytest_runtest_makereport(
     return report
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the results file, also when audits failed."""
-    if not session.config.stash[RUN].finish():
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
+    """Write the results file and the report, also when audits failed or the run was interrupted."""
+    if not session.config.stash[RUN].finish(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED):
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,9 +18,11 @@ from aes_audit.evidence.progress import Progress
 from aes_audit.options import AuditConfig, read_config
 from aes_audit.planning import Case
 from aes_audit.report.annotations import gate_annotations
+from aes_audit.report.handover import Handover
 from aes_audit.report.next_command import Typed, next_command
 from aes_audit.report.notes import art_notes, baseline_notes, image_notes, position_notes
-from aes_audit.report.results import Entry, prepare_results, run_provenance, write_results
+from aes_audit.report.results import Entry, prepare_results, results_of, run_provenance, write_results
+from aes_audit.report.run_folder import PAGE, prepare_folder
 from aes_audit.report.step_summary import write_step_summary
 from aes_audit.report.table import Line, images_saved, verdict_lines
 
@@ -57,6 +59,9 @@ class AuditRun:
             raise UsageError(_UNBLESSED)
         if self.config.json_path and not self.is_worker:
             prepare_results(self.config.json_path)
+        if self.config.report_path and not self.is_worker:
+            prepare_folder(self.config.report_path)
+        self._handover = Handover(self.config.store, self.config.run)
         if self._asks_for_audits:
             _ = self.session
 
@@ -116,6 +121,11 @@ class AuditRun:
         for measured in getattr(report, MEASURED, ()):
             self.entries.append({**json.loads(measured), "outcome": report.outcome})
 
+    def pytest_runtest_logfinish(self) -> None:
+        """Hand over what a worker collected as soon as a test is done: who is interrupted has no time for it."""
+        if self.is_worker and self.opened and self.config.report_path and not self.config.evidence:
+            self._handover.give(self.session.collected)
+
     def select(self, items: Sequence[pytest.Item]) -> None:
         """Tell the session which cases will be checked: images that none of them needs are not made."""
         if not self.opened:
@@ -139,18 +149,28 @@ class AuditRun:
         """What is audited, where and with what."""
         return self.session.header() if self.opened else []
 
-    def finish(self) -> bool:
-        """Write the results file and the step summary where they were asked for; false when one could not be."""
+    def finish(self, *, interrupted: bool) -> bool:
+        """Write what was asked for: results file, run folder, step summary; false when one of them could not be."""
         if not self.opened or self.is_worker:
             return True
         try:
-            if self.config.json_path:
-                run = run_provenance(self.session.provenance(), self._started)
-                write_results(self.config.json_path, run, self.entries)
+            if self.config.json_path or self.config.report_path:
+                provenance = run_provenance(self.session.provenance(), self._started)
+                self._write({**provenance, "interrupted": interrupted})
             write_step_summary(os.environ, self.entries, self.next_command)
         except UsageError as error:
             self._complaint = str(error)
         return self._complaint is None
+
+    def _write(self, run: Mapping[str, Any]) -> None:
+        if self.config.json_path:
+            write_results(self.config.json_path, run, self.entries)
+        if self.config.report_path:
+            from aes_audit.report.html.writing import write_report
+
+            evidence = self._handover.take(self.session.collected)
+            results = results_of(run, self.entries)
+            write_report(self.config.report_path, results, self.session, evidence, self.next_command)
 
     def summary(self, width: int | None) -> Iterator[Line]:
         """The verdict table, where the results went, and what to run next; `width` columns at most where it is given.
@@ -165,6 +185,8 @@ class AuditRun:
             yield Line(f"ERROR: {self._complaint}", "error")
         elif self.config.json_path and self.opened:
             yield Line(f"results: {self.config.json_path}")
+        if self.config.report_path and self.opened and not self._complaint:
+            yield Line(f"report: {self.config.report_path / PAGE}")
         if self.next_command and not brief:
             yield Line(f"next, {self.next_command}")
         yield from map(Line, gate_annotations(self.entries, os.environ))
@@ -176,9 +198,8 @@ class AuditRun:
     @cached_property
     def next_command(self) -> str | None:
         """What for, and the command; None when nothing is left to do."""
-        report = self._pytest.getoption("audit_report", None)
         typed = tuple(map(str, self.config.command))
-        return next_command(self.entries, Typed(typed, Path(report) if report else None, **self._pairs()))
+        return next_command(self.entries, Typed(typed, self.config.report_path, **self._pairs()))
 
     def _pairs(self) -> dict[str, int]:
         """How many pairs were used, planned and to be had; nothing for recorded evidence."""

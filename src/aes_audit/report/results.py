@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aes_audit.gates.verdicts import Judgement
     from aes_audit.measures.measurement import Measurement
 
-__all__ = ["Entry", "entry", "prepare_results", "run_provenance", "write_results"]
+__all__ = ["Entry", "entry", "prepare_results", "results_of", "results_text", "run_provenance", "write_results"]
 
 Entry = Mapping[str, Any]
 """One measurement as the results file shows it; JSON values only."""
@@ -65,12 +65,22 @@ def run_provenance(session: Mapping[str, Any], started: float) -> Mapping[str, A
     }
 
 
+def results_of(run: Mapping[str, Any], entries: Sequence[Entry]) -> Mapping[str, Any]:
+    """The one object that a results file and a run folder hold."""
+    return {"schema": 1, "run": run, "measurements": list(entries)}
+
+
+def results_text(results: Mapping[str, Any]) -> str:
+    """The object as a file holds it; raises ValueError for a number that is not finite."""
+    return json.dumps(results, indent=2, allow_nan=False) + "\n"
+
+
 def write_results(path: Path, run: Mapping[str, Any], entries: Sequence[Entry]) -> None:
     """Write the file whole or not at all; raises UsageError naming the path when it cannot be written."""
-    text = json.dumps({"schema": 1, "run": run, "measurements": list(entries)}, indent=2, allow_nan=False)
+    text = results_text(results_of(run, entries))
     part = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        part.write_text(text + "\n", encoding="utf-8")
+        part.write_text(text, encoding="utf-8")
         part.replace(path)
     except OSError as error:
         with suppress(OSError):
