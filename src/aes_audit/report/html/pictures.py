@@ -1,0 +1,106 @@
+"""The pictures of the gallery: found by their digest, made small enough that a report can be sent around."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from aes_audit.report.html.material import FindPicture
+
+__all__ = ["BUDGET", "SIZES", "Size", "write_pictures"]
+
+BUDGET = 12_000_000
+"""Bytes that the pictures of 300 pairs may take; of more pairs, proportionally more."""
+
+PAIRS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large pictures are shown."""
+
+    side: int | None
+    """Longest side in pixels; None keeps the stored file as it is."""
+    quality: int = 0
+    """Of WebP, 0 to 100."""
+
+
+SIZES = (Size(None), Size(1024, 80), Size(768, 78), Size(640, 75), Size(512, 72), Size(384, 70), Size(320, 60))
+"""From the stored files down; the first that fits the budget is taken for all pictures of a report."""
+
+THUMBNAIL = Size(224, 70)
+_TRIED = 6
+"""Pictures that are encoded to find out what all of them would take."""
+
+
+def write_pictures(
+    digests: Sequence[str], pairs: int, find: FindPicture, folder: Path
+) -> tuple[Mapping[str, Mapping[str, Any]], Size]:
+    """Write every picture that is found; digest -> `file`, `thumb`, `width`, `height` of the stored image.
+
+    Also tells the size that was taken. A picture that is not there, or cannot be read, is left out. Raises OSError.
+    """
+    folder.mkdir(exist_ok=True)
+    wanted = sorted(set(digests))
+    size = _fitting(wanted, pairs, find)
+    # Decoding and encoding happen outside of Python's lock.
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        found = list(pool.map(partial(_write, find=find, folder=folder, size=size), wanted))
+    return {digest: about for digest, about in zip(wanted, found, strict=True) if about}, size
+
+
+def _fitting(digests: Sequence[str], pairs: int, find: FindPicture) -> Size:
+    budget = BUDGET * max(pairs, PAIRS) / PAIRS
+    tried = [content for digest in digests[:: max(1, len(digests) // _TRIED)] if (content := find(digest))]
+    for size in SIZES:
+        sizes = [len(shown) for content in tried if (shown := _shown(content, size)) is not None]
+        if not sizes or sum(sizes) / len(sizes) * len(digests) <= budget * 0.75:
+            return size
+    return SIZES[-1]
+
+
+def _shown(content: bytes, size: Size) -> bytes | None:
+    if size.side is None:
+        return content
+    try:
+        with Image.open(io.BytesIO(content)) as opened:
+            return _webp(opened.convert("RGB"), size)
+    except Exception:  # decoders of broken files raise nearly anything
+        return None
+
+
+def _write(digest: str, *, find: FindPicture, folder: Path, size: Size) -> Mapping[str, Any] | None:
+    content = find(digest)
+    if content is None:
+        return None
+    try:
+        with Image.open(io.BytesIO(content)) as opened:
+            picture = opened.convert("RGB")
+    except Exception:  # decoders of broken files raise nearly anything
+        return None
+    kept = size.side is None
+    name = f"{digest}.{'png' if kept else 'webp'}"
+    (folder / name).write_bytes(content if kept else _webp(picture, size))
+    about = {"file": f"{folder.name}/{name}", "width": picture.width, "height": picture.height}
+    if max(picture.size) <= (THUMBNAIL.side or 0):
+        return {**about, "thumb": about["file"]}
+    small = f"{digest}.small.webp"
+    (folder / small).write_bytes(_webp(picture, THUMBNAIL))
+    return {**about, "thumb": f"{folder.name}/{small}"}
+
+
+def _webp(picture: Image.Image, size: Size) -> bytes:
+    assert size.side is not None
+    small = picture.copy()
+    small.thumbnail((size.side, size.side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    content = io.BytesIO()
+    small.save(content, format="WEBP", quality=size.quality, method=4)
+    return content.getvalue()
