@@ -213,14 +213,15 @@ class TestBesideDenoising:
                 with pytest.warns(UserWarning, match="decoding 3 images beside the next batch did not fit"):
                     images = done.result(30)
             assert calls == [3, 1, 1, 1]
-        assert images == expected
+        for image, other in zip(images, expected, strict=True):
+            assert abs(levels(image) - levels(other)).max() <= 1, "kernels may round otherwise for another batch size"
         with decodings(generator) as calls:
             generator.begin(REQUESTS)
             assert calls == [3], "later batches are decoded in their call"
 
     def test_denoising_that_fails_beside_a_decoding_is_tried_again_after_it(self, folders: dict[str, Path]) -> None:
         generator = loaded(folders["sd3"])
-        expected = generator.generate(REQUESTS[:2])
+        expected = generator.generate(REQUESTS)
         finish = generator.begin(REQUESTS)
         transformer = generator.pipeline.transformer
         denoise, calls = transformer.forward, list[int]()
@@ -235,10 +236,20 @@ class TestBesideDenoising:
         with decodings(generator) as decoded:
             second = generator.begin(REQUESTS[1:])
             assert decoded == [2], "whole, in its call"
-            assert len(finish()) == 3
+            assert finish() == expected
         del transformer.forward
         assert second() == generator.generate(REQUESTS[1:])
-        assert finish()[:2] == expected
+
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+    def test_on_a_stream_of_its_own_the_pixels_are_those_of_the_call(self, folders: dict[str, Path]) -> None:
+        model = resolve_generator(str(folders["sdxl"]), root=Path("/nowhere"), device="cuda")
+        apart, inside = model.load(), model.load()
+        inside._decoder = None
+        batches = [[ImageRequest(request.prompt, seed) for request in REQUESTS] for seed in range(8)]
+        with ThreadPoolExecutor(1) as thread:
+            found = [thread.submit(apart.begin(batch)) for batch in batches]
+            for batch, images in zip(batches, found, strict=True):
+                assert images.result() == inside.generate(batch)
 
     def test_one_image_that_cannot_be_decoded_is_one_line(self, folders: dict[str, Path]) -> None:
         generator = loaded(folders["sd3"])
@@ -256,6 +267,11 @@ class TestBesideDenoising:
         jobs = [ImageJob(request.prompt, "wide", request) for request in REQUESTS]
         with pytest.raises(InfrastructureError, match=r"sd3: generating 1 images failed: [^\n]+$"):
             generate_images(model, jobs, Store(tmp_path), Progress(), lambda: generator)
+
+
+def levels(image: Any) -> NDArray[np.int16]:
+    """Pixels, wide enough to be subtracted."""
+    return np.asarray(image).astype(np.int16)
 
 
 class _Inside:
