@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import stats
 
 from aes_audit.errors import UnknownName
+from aes_audit.evidence.reading import read_evidence
 from aes_audit.evidence.table import Evidence
 from aes_audit.gates.thresholds import Gate, read_thresholds
 from aes_audit.gates.verdicts import Verdict, judge
@@ -150,20 +153,6 @@ def verdict(found: Measurement) -> Verdict:
     return judge(found, gate(), "down").verdict
 
 
-def test_a_reward_that_is_pure_noise_has_no_taste_to_fail() -> None:
-    rng = np.random.default_rng(7)
-    found = z_of(of(rows("human", rng.normal(10, 2, 160)), rows("human", rng.normal(10, 2, 160), "shuffled")))
-    assert verdict(found) is Verdict.PASS
-    assert found.details["captions"]["r"]["matched_wins"] == pytest.approx(0.5, abs=0.15)
-
-
-def test_a_constant_reward_is_not_measured() -> None:
-    parts = [*rows("human", np.ones(160)), *originals(np.ones(150))]
-    found = z_of(Evidence.from_rows(parts))
-    assert verdict(found) is Verdict.INCONCLUSIVE
-    assert "no spread" in (found.reason or "")
-
-
 def test_a_reward_that_ignores_its_text_is_told_apart_and_judged_by_what_it_sees() -> None:
     values = np.random.default_rng(8).normal(4, 1, 160)
     found = z_of(of(rows("human", values), rows("human", values, "shuffled")))
@@ -182,15 +171,35 @@ def test_too_many_lost_works_are_no_verdict() -> None:
     assert verdict(z_of(of(rows("human", values)))) is Verdict.ERROR
 
 
-def test_published_scores_give_the_published_mean() -> None:
-    # PROTOCOL section 10: HPSv3 gives art 5.86 on average, and Nano Banana's originals 12.09 +- 2.08.
-    rng = np.random.default_rng(11)
-    art, base = rng.normal(size=500), rng.normal(size=300)
-    works = 5.86 + 2 * (art - art.mean()) / art.std(ddof=1)
-    population = 12.09 + 2.08 * (base - base.mean()) / base.std(ddof=1)
-    found = z_of(Evidence.from_rows([*rows("human", works), *originals(population)]))
-    assert found.estimate == pytest.approx((5.86 - 12.09) / 2.08)
-    assert found.details["reference"]["mean"] + found.estimate * found.details["reference"]["sd"] == pytest.approx(5.86)
+# PROTOCOL section 10: mean over the art, then mean and SD of Nano Banana's originals alone.
+PUBLISHED = {"hpsv3": (5.86, 12.09, 2.08), "hpsv2.0": (0.21, 0.30, 0.025), "imagereward": (-0.13, 1.16, 0.59)}
+
+
+def with_moments(count: int, mean: float, spread: float, seed: int) -> Floats:
+    """Draws with exactly this mean and sample SD."""
+    draw = np.random.default_rng(seed).gamma(3.0, size=count)
+    return np.asarray(mean + spread * (draw - draw.mean()) / draw.std(ddof=1))
+
+
+@pytest.mark.parametrize("count", [60, 500])
+@pytest.mark.parametrize("scorer", PUBLISHED)
+def test_recorded_scores_give_the_published_means_and_the_z_of_scipy(scorer: str, count: int, tmp_path: Path) -> None:
+    mean, base, spread = PUBLISHED[scorer]
+    art, population = with_moments(count, mean, 1.5 * spread, 1), with_moments(300, base, spread, 2)
+    recorded = [*rows("human", art, scorer=scorer), *originals(population, scorer)]
+    pd.DataFrame(recorded).to_csv(file := tmp_path / "art.csv", index=False)
+    found = measure("art_z", read_evidence(file), model="human", scorer=scorer, reference="gen")
+    z = stats.zmap(art, population, ddof=1)
+    assert found.estimate == pytest.approx(z.mean()) == pytest.approx((mean - base) / spread)
+    reference = found.details["reference"]
+    assert (reference["n"], reference["mean"], reference["sd"]) == (300, pytest.approx(base), pytest.approx(spread))
+    assert found.details["sd"] == pytest.approx(z.std(ddof=1))
+    assert found.details["far_below"]["share"] == pytest.approx((z < -2).mean())
+    if count < 100:
+        assert found.interval == pytest.approx(stats.t.interval(0.95, count - 1, z.mean(), stats.sem(z)))
+    else:
+        bca = stats.bootstrap((z,), np.mean, n_resamples=9999, rng=np.random.default_rng(3)).confidence_interval
+        assert found.interval == pytest.approx((bca.low, bca.high), abs=0.05 * (bca.high - bca.low))
 
 
 @pytest.mark.parametrize(("score", "rank", "below"), [(0.30, 1, None), (0.2580, 18, "DALL·E mini"), (0.1, 23, "GLIDE")])
