@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -213,6 +214,40 @@ def test_ten_thousand_works_and_three_rewards_need_little_more_memory_than_a_tho
         assert rows == count * 3 * 2
     # Only the table itself grows: 60,000 rows, in kilobytes.
     assert peaks[10_000] - peaks[1_000] < 150_000
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+from evidence.galleries import Counting, gallery
+from aes_audit.evidence.art import collect_art
+from aes_audit.evidence.artworks import read_art
+from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.store import Store
+class Slow(Counting):
+    def score(self, images, texts):
+        time.sleep(0.02)
+        return super().score(images, texts)
+collect_art(read_art(sys.argv[1]), [Slow(n) for n in ("one", "two", "three")], Store(Path(sys.argv[2])), Progress())
+"""
+
+
+@pytest.mark.heavy
+def test_a_killed_run_goes_on_and_gives_the_same_evidence(tmp_path: Path, decoded: list[Path]) -> None:
+    folder, place = gallery(tmp_path / "art", 400), tmp_path / "store"
+    command = [sys.executable, "-c", KILLED, str(folder), str(place), str(Path(__file__).parents[1])]
+    process = subprocess.Popen(command)
+    while (stored := sum(1 for _ in place.glob("scores/*/*.json"))) < 250:
+        assert process.poll() is None, "it was over before it could be killed"
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    rewards = [Counting(name) for name in ("one", "two", "three")]
+    table = collect_art(read_art(str(folder)), rewards, Store(place), Progress())
+    assert len(decoded) == len(set(decoded)), "no picture is decoded twice in one run"
+    assert len(decoded) <= 400 - stored // 3 + 32, "at most the batch that was cut off is decoded again"
+    assert table == collect_art(read_art(str(folder)), rewards, Store(tmp_path / "whole"), Progress())
 
 
 def test_an_art_set_is_a_value(tmp_path: Path) -> None:
