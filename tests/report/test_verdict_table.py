@@ -7,23 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from report.entries import line
 
 from aes_audit.gates.thresholds import Gate
-from aes_audit.gates.verdicts import Judgement, Verdict
-from aes_audit.measures.measurement import Measurement
-from aes_audit.report.results import Entry, entry
-from aes_audit.report.table import verdict_table
-
-
-def line(
-    verdict: str = "pass", *, subject: str = "flux-dev", baseline: dict[str, Any] | None = None, **more: Any
-) -> Entry:
-    """An entry as the audit records it."""
-    known = {"audit": "a", "metric": "quality_shift", "model": subject, "set": "pairs", "scorer": "tiny-reward"}
-    values = {"n": 300, "missing": 0, "estimate": -1.105, "interval": (-1.34, -0.87)}
-    gate = Gate("here", "quality_shift", at_most=-0.5)
-    measurement = Measurement(**{**known, **values, **more})
-    return {**entry(Judgement(measurement, gate, Verdict(verdict), "because"), "a", baseline), "subject": subject}
+from aes_audit.gates.verdicts import Verdict
+from aes_audit.report.table import verdict_lines, verdict_table
 
 
 def test_without_measurements_there_is_no_table() -> None:
@@ -105,3 +93,38 @@ def test_every_measurement_has_one_line_whatever_the_order(verdicts: list[str], 
     shuffled = seed.sample(rows, len(rows))
     assert list(verdict_table(rows)) == list(verdict_table(shuffled))
     assert len(list(verdict_table(rows))) == len(rows) + 2
+
+
+def test_only_what_went_wrong_is_shown_when_asked_to_be_brief_but_everything_is_counted() -> None:
+    rows = [line("pass", subject="kept"), line("inconclusive", subject="open"), line("fail", subject="broken")]
+    shown = [each.text for each in verdict_lines(rows, brief=True)]
+    assert [text.split()[0] for text in shown] == ["subject", "broken", "open", "3"]
+    assert [each.text for each in verdict_lines(rows[:1], brief=True)] == ["1 measurements: 1 pass"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_on_a_narrow_terminal_no_line_is_too_wide_and_nothing_is_lost(width: int) -> None:
+    long = line("fail", subject="a-model-of-my-own", base_model="the-model-it-came-from", scorer="preference/vlm")
+    shown = [each.text for each in verdict_lines([long, line()], width)]
+    assert max(map(len, shown)) <= width
+    words = set(" ".join(shown).replace(":", "").replace(",", "").split())
+    assert words >= set(" ".join(verdict_table([long, line()])[1:-1]).replace(",", "").split())
+    assert len(shown) > 3, "paragraphs, because the table is wider than the terminal"
+    assert [each.text for each in verdict_lines([long, line()], 400)] == verdict_table([long, line()])
+
+
+def test_a_kept_gate_with_a_worse_baseline_is_shown_and_counted_as_what_failed_the_build() -> None:
+    worse = {"estimate": -1.2, "interval": None, "n": 300, "verdict": "fail", "reason": "worse by 0.9"}
+    rows = [line(baseline=worse, outcome="failed"), line(baseline=worse, outcome="passed", subject="warned")]
+    _, first, second, counts = verdict_table(rows)
+    assert first.endswith("pass, baseline FAIL")
+    assert second.endswith("  pass")
+    assert counts == "2 measurements: 1 fail, 1 pass"
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "\x1b[31mred", "::error::forged", "a\u202eb"])
+def test_a_name_cannot_forge_a_line_or_a_colour(name: str) -> None:
+    for width in (None, 40):
+        shown = [each.text for each in verdict_lines([line("fail", subject=name)], width)]
+        assert all(text.isprintable() and not text.lstrip().startswith("::") for text in shown)
+    assert len(verdict_table([line(subject=name)])) == 3
