@@ -145,7 +145,7 @@ def test_the_control_arm_stands_beside_under_its_own_name(tmp_path: Path, store:
 
 
 def test_large_pictures_are_held_a_few_at_a_time(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aes_audit.evidence.art.PIXELS", 3 * 144)
+    monkeypatch.setattr("aes_audit.evidence.bench.PIXELS", 3 * 144)
     batches: list[int] = []
 
     class Noting(Counting):

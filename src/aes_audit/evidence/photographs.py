@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from aes_audit.errors import UsageError
-from aes_audit.evidence.art import Bench, Shown
 from aes_audit.evidence.art_pictures import FilePicture
 from aes_audit.evidence.artworks import Artwork, table_in, table_rows
 from aes_audit.evidence.batches import fixed_batches
+from aes_audit.evidence.bench import Bench, Shown
 from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.scoring import BATCH
 from aes_audit.evidence.store import Store
@@ -82,14 +82,14 @@ def collect_photographs(
 
 def _rows(photographs: PhotographSet, bench: Bench, progress: Progress) -> Iterator[Mapping[str, Any]]:
     plan = [
-        (image, Shown(PHOTOGRAPHS, work, {"wide": work.caption}))
+        (image, work.id, Shown(work.picture, {"wide": work.caption}))
         for pair in photographs.pairs
         for image, work in zip(("original", "wide"), pair, strict=True)
     ]
     with progress.bar(f"{photographs.name}: photographs", done=0, total=len(plan), unit="image") as tick:
         for batch in fixed_batches(plan, BATCH):
-            for (image, shown), known in zip(batch, bench.score([shown for _, shown in batch]), strict=True):
-                about = {"model": PHOTOGRAPHS, "set": "pairs", "item": shown.work.id, "image": image, "prompt": "wide"}
+            for (image, item, shown), known in zip(batch, bench.score([shown for *_, shown in batch]), strict=True):
+                about = {"model": PHOTOGRAPHS, "set": "pairs", "item": item, "image": image, "prompt": "wide"}
                 for name in bench.scorers:
                     yield {**about, "scorer": name, **bench.outcome(shown, known, name, "wide")}
             tick(len(batch))
