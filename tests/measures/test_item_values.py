@@ -48,6 +48,28 @@ def test_edits_contribute_what_they_were_lifted_by(scorer: str) -> None:
     np.testing.assert_allclose(found.values, sums["edited"] - sums["source"])
 
 
+@pytest.mark.parametrize("metric", ["emotion_accuracy", "emotion_accuracy_happy"])
+def test_tuples_contribute_whether_the_image_that_was_named_won(metric: str) -> None:
+    draw = np.random.default_rng(3)
+    caption = "sad" if metric == "emotion_accuracy" else "happy"
+    rows: list[dict[str, Any]] = []
+    for number in range(30):
+        about = {"model": "t", "set": "emotion", "item": f"t{number:02}", "prompt": caption, "scorer": "q"}
+        rows += [{**about, "image": image, "value": float(draw.integers(3))} for image in ("sad", "happy")]
+    # A tuple without one of the two images was not asked, and one that was lost is missing.
+    del rows[2 * 4]
+    rows[0] |= {"value": None, "error": "torn"}
+    table = Evidence.from_rows(rows)
+    found = item_values(metric, table, models=("t",), scorer="q", group="sad")
+    assert found.items == tuple(f"t{number:02}" for number in range(30) if number != 4)
+    assert found.values is not None
+    scores = table.frame.pivot(index="item", columns="image", values="value").drop("t04")
+    other = "happy" if caption == "sad" else "sad"
+    np.testing.assert_array_equal(found.values[1:], (scores[caption] > scores[other])[1:])
+    assert np.isnan(found.values[0])
+    assert np.nansum(found.values) / 29 == measure(metric, table, model="t", scorer="q", group="sad").estimate
+
+
 def test_artworks_contribute_where_they_stand_among_the_originals() -> None:
     draw = np.random.default_rng(2)
     scores, originals = draw.normal(4, 1, 44), draw.normal(10, 2, 90)

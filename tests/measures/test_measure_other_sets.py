@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn import metrics
 
 from aes_audit.errors import MissingScores, UnknownName, UsageError
@@ -67,8 +68,44 @@ def test_an_emotion_is_recognised_only_by_a_strictly_higher_score(build: Build) 
     assert found.interval == clopper_pearson(11, 29)
     assert found.details["ties"] == 4
     assert found.details["swapped"] == {"successes": 27, "n": 27, "share": 1.0}
+    assert found.p_value == pytest.approx(binomtest(11, 27, 0.5).pvalue)
     with pytest.raises(MissingScores, match="angry"):
         measure("emotion_accuracy", table, model="g", group="angry")
+
+
+def test_happiness_is_recognised_only_by_a_strictly_higher_score(build: Build) -> None:
+    happy = np.repeat([1.0, 0.0, -1.0, np.nan], [5, 6, 14, 1])
+    table = build({("g", "emotion", "happy", "happy", "r"): happy, ("g", "emotion", "sad", "happy", "r"): np.zeros(26)})
+    found = measure("emotion_accuracy_happy", table, model="g", group="sad")
+    assert (found.estimate, found.n, found.missing, found.details["ties"]) == (5 / 26, 25, 1, 6)
+    assert found.p_value == pytest.approx(binomtest(5, 25, 0.5).pvalue)
+    with pytest.raises(MissingScores, match="no tuple has both images under the sad caption"):
+        measure("emotion_accuracy", table, model="g", group="sad")
+
+
+def test_what_other_scorers_say_of_the_same_tuples_stands_beside(build: Build) -> None:
+    sad = np.arange(20.0) - 5
+    cells = {("g", "emotion", image, "sad", "blip-itm"): sad * (image == "sad") for image in ("sad", "happy")}
+    cells |= {("g", "emotion", image, "sad", "hpsv3"): -sad * (image == "sad") for image in ("sad", "happy")}
+    found = measure("emotion_accuracy", build(cells), model="g", group="sad", scorer="hpsv3")
+    assert found.estimate == 5 / 20
+    assert found.details["by_others"] == {"blip-itm": {"successes": 14, "n": 20, "share": 14 / 20}}
+
+
+@pytest.mark.parametrize(
+    ("wins", "published"),
+    [((19, 0.19), 0.0), ((44, 0.44), 0.27), ((32, 0.32), 0.0004)],
+    ids=["angry", "sad", "fearful"],
+)
+def test_the_published_accuracies_of_hpsv3_come_out_with_their_test(
+    build: Build, wins: tuple[int, float], published: float
+) -> None:
+    count, accuracy = wins
+    matching = np.where(np.arange(100) < count, 1.0, -1.0)
+    table = build({("g", "emotion", "sad", "sad", "r"): matching, ("g", "emotion", "happy", "sad", "r"): np.zeros(100)})
+    found = measure("emotion_accuracy", table, model="g", group="sad")
+    assert found.estimate == accuracy
+    assert found.p_value == pytest.approx(published, abs=0.005)
 
 
 def test_an_emotion_must_be_named(build: Build) -> None:

@@ -38,6 +38,7 @@ CONTRACT = [
     "realignment_success",
     "art_z",
     "emotion_accuracy",
+    "emotion_accuracy_happy",
     "emotion_rendering",
     "positivity_shift",
     "edit_shift",

@@ -189,6 +189,16 @@ METRICS: dict[str, Metric] = {
             groups=emotion.NEGATIVE,
         ),
         Metric(
+            "emotion_accuracy_happy",
+            "emotion",
+            "down",
+            "rate",
+            "reward",
+            emotion.emotion_accuracy_happy,
+            "Does the reward prefer the happy face to a negative one when the caption names happiness?",
+            groups=emotion.NEGATIVE,
+        ),
+        Metric(
             "emotion_rendering",
             "emotion",
             "down",

@@ -13,6 +13,7 @@ from aes_audit.measures.catalogue import METRICS
 from aes_audit.measures.comparisons import compared
 from aes_audit.measures.dimension import asked_arms, every_arms
 from aes_audit.measures.editing import edited_arms
+from aes_audit.measures.emotion import emotion_margins, happy_margins
 from aes_audit.measures.images import lost_shares
 from aes_audit.measures.readings import Cell, read
 from aes_audit.measures.realignment import wide_scores
@@ -63,6 +64,10 @@ def item_values(
     )
     if metric == "art_z":
         return ItemValues(*works_z(request))
+    if metric in _MARGINS:
+        # A recorded table need not hold every cell of every tuple: the metric says which were planned.
+        tuples, margins = _MARGINS[metric](request)
+        return ItemValues(tuples, np.where(np.isnan(margins), np.nan, (margins > 0).astype(np.float64)))
     planned = request.planned(*models, *([base_model] if base_model else []))
     reader = _READERS.get(metric) if len(models) == 1 else None
     return ItemValues(planned, None if reader is None else reader(request))
@@ -118,6 +123,11 @@ def _success_difference(request: Request) -> Floats:
     aligned, base = request.pair_of_models()
     return np.asarray(_successes(request, aligned) - _successes(request, base))
 
+
+_MARGINS: Mapping[str, Callable[[Request], tuple[tuple[str, ...], Floats]]] = {
+    "emotion_accuracy": emotion_margins,
+    "emotion_accuracy_happy": happy_margins,
+}
 
 _READERS: Mapping[str, Callable[[Request], Floats]] = {
     "image_faults": lost_shares,

@@ -49,6 +49,7 @@ METRIC_NEEDS: Mapping[str, Needs] = MappingProxyType(
         "prefers_wide": Needs("pairs", "reward", of_scorer=True),
         "art_z": Needs("art", "reward", of_scorer=True),
         "emotion_accuracy": Needs("emotion", "reward", of_scorer=True, groups=_EMOTIONS),
+        "emotion_accuracy_happy": Needs("emotion", "reward", of_scorer=True, groups=_EMOTIONS),
         "emotion_rendering": Needs("emotion", "matcher", groups=("happy", *_EMOTIONS)),
         "positivity_shift": Needs("emotion", "matcher"),
         "edit_shift": Needs("edits", "reward", also_judge=True),
@@ -66,7 +67,7 @@ SCORED_BY: Mapping[str, str] = MappingProxyType(
 )
 """Metrics of the set `pairs`, which a live run collects, and the kind of scorer each reads."""
 
-LIVE = frozenset(name for name, needs in METRIC_NEEDS.items() if needs.set in ("pairs", "edits", "art"))
+LIVE = frozenset(name for name, needs in METRIC_NEEDS.items() if needs.set != "ratings")
 """Metrics of the sets that a live run can collect."""
 
 PAIRED = frozenset(name for name, needs in METRIC_NEEDS.items() if needs.paired)

@@ -20,11 +20,12 @@ def rate_measurement(
     hits: npt.NDArray[np.bool_],
     known: npt.NDArray[np.bool_],
     details: Mapping[str, Any] | None = None,
+    p_value: float | None = None,
 ) -> Measurement:
     """Share of planned items that succeed; `hits` and `known` are (planned,).
 
     A missing item counts as not successful; `details["best_interval"]` counts it as a success, because a verdict
-    `fail` must hold so too. Source: STATISTICS section 7.
+    `fail` must hold so too. `p_value` is that of a test the caller made. Source: STATISTICS section 7.
     """
     planned, n = len(known), int(known.sum())
     if n == 0:
@@ -32,7 +33,7 @@ def rate_measurement(
     successes, missing = int((hits & known).sum()), planned - n
     counts = {"successes": successes, "planned": planned, **case(request, "best", successes + missing, planned)}
     interval = proportion(successes, planned, request.confidence, request.interval)
-    return request.measured(n, missing, successes / planned, interval, {**counts, **(details or {})})
+    return request.measured(n, missing, successes / planned, interval, {**counts, **(details or {})}, p_value=p_value)
 
 
 def case(request: Request, name: str, successes: int, trials: int) -> dict[str, Any]:

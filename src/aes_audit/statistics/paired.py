@@ -14,7 +14,16 @@ from scipy.special import betainc, ndtr
 from aes_audit.statistics.bootstrap import Floats, Interval, bootstrap
 from aes_audit.statistics.signed_rank import Variant, doubled_ranks, rank_sums, resampled_effects, sign_groups
 
-__all__ = ["Discordant", "SignedRank", "bca_effect", "discordant", "mcnemar", "mcnemar_two_sided", "wilcoxon"]
+__all__ = [
+    "Discordant",
+    "SignedRank",
+    "against_half",
+    "bca_effect",
+    "discordant",
+    "mcnemar",
+    "mcnemar_two_sided",
+    "wilcoxon",
+]
 
 MAX_EXACT = 50
 """Up to this many pairs the `pratt` variant is exact (STATISTICS section 5)."""
@@ -44,7 +53,12 @@ def mcnemar(pairs: Discordant) -> float:
 
 def mcnemar_two_sided(pairs: Discordant) -> float:
     """Exact two-sided p: twice the smaller tail, at most 1. The published p = .57 is of this kind."""
-    return min(1.0, 2 * _at_least(max(pairs), sum(pairs)))
+    return against_half(pairs.improved, sum(pairs))
+
+
+def against_half(successes: int, trials: int) -> float:
+    """Exact two-sided p of "a success is as likely as not": twice the smaller tail, at most 1; 1 without a trial."""
+    return min(1.0, 2 * _at_least(max(successes, trials - successes), trials))
 
 
 def _at_least(count: int, tosses: int) -> float:
