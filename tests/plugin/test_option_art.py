@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from weights.hub_server import COMMIT, Hub, serving
 
 from plugin.live import THRESHOLDS, LiveProject
 from plugin.recorded import write_audits, write_thresholds
@@ -91,6 +95,33 @@ def test_an_ini_key_names_the_folder_and_a_second_run_scores_nothing(project: Li
     project.run("--reward=tiny/clip", "-k", "art_z", "--audit-json=two.json")
     assert measured(project, "one.json") == measured(project, "two.json")
     assert {path: path.stat().st_mtime_ns for path in scores} == before
+
+
+@pytest.mark.heavy
+def test_a_data_set_of_the_hub_is_fetched_and_named_with_its_commit(
+    project: LiveProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(2)
+    pictures = []
+    for number in range(24):
+        pixels: np.ndarray[Any, np.dtype[np.uint8]] = rng.integers(0, 255, (24, 24, 3), np.uint8)
+        Image.fromarray(pixels).save(stream := io.BytesIO(), format="PNG")
+        pictures.append({"bytes": stream.getvalue(), "path": f"{number}.png"})
+    (tmp_path / "lapis").mkdir()
+    columns = {"image": pictures, "text": [f"a red shape number {n}" for n in range(24)]}
+    pq.write_table(pa.table(columns), tmp_path / "lapis" / "train.parquet")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    with serving(Hub({"datasets/museum/works": tmp_path / "lapis"})) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        result = project.run("--reward=tiny/clip", "--art=hub:museum/works", "-k", "art_z", "--audit-json=r.json")
+        absent = project.run("--reward=tiny/clip", "--art=hub:museum/absent")
+    result.stdout.fnmatch_lines([f"  art: 24 works, of museum/works@{COMMIT[:12]} (*), against originals of ./model"])
+    assert measured(project, "r.json")[None]["n"] == 24
+    about = json.loads((project.root / "r.json").read_text())["run"]["art"]
+    assert (about["hub"], about["commit"]) == ("museum/works", COMMIT)
+    assert about["columns"] == {"image": "image", "caption": "text"}
+    assert absent.ret == pytest.ExitCode.USAGE_ERROR
+    absent.stderr.fnmatch_lines(["*museum/absent is not on the hub (or private)*"])
 
 
 def test_a_wrong_folder_is_a_usage_error_before_anything_is_drawn(project: LiveProject) -> None:
