@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aes_audit.report.html.gallery import SIDES, gallery, shots
-from aes_audit.report.html.material import FindPicture, Material
+from aes_audit.report.html.gallery import gallery, shots
+from aes_audit.report.html.material import SIDES, FindPicture, Material
 from aes_audit.report.html.page import page
 from aes_audit.report.html.pictures import Size, write_pictures
 from aes_audit.report.results import results_text

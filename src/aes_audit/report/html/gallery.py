@@ -10,12 +10,10 @@ from typing import Any
 from aes_audit.evidence.schema import FAULT, ORIGINAL_FIRST, SELECTED, WIDE_FIRST
 from aes_audit.prompts.dimensions import DIMENSIONS
 from aes_audit.report.html.items import Place, badness, margins
-from aes_audit.report.html.material import Material
+from aes_audit.report.html.material import SIDES, Material
+from aes_audit.report.html.worst import failed, together
 
-__all__ = ["PAIR", "SIDES", "Shot", "gallery", "shots"]
-
-SIDES: Mapping[str, tuple[str, str]] = {"pairs": ("original", "wide"), "edits": ("source", "edited")}
-"""The two images of an item, per set that has a gallery: I_o and I_a."""
+__all__ = ["PAIR", "Shot", "gallery", "shots"]
 
 PAIR = "pair"
 
@@ -186,6 +184,10 @@ def _orders(material: Material) -> tuple[list[Mapping[str, str]], list[Mapping[P
         return [], []
     labels: list[Mapping[str, str]] = []
     scores: list[Mapping[Place, float]] = []
+    if everything := together(material):
+        set_ = str(failed(material)[0]["set"])
+        labels.append({"kind": "worst", "set": set_, "label": "everything that failed", "verdict": ""})
+        scores.append(everything)
     for entry in material.entries:
         if entry["set"] not in SIDES or not (found := badness(entry, material.evidence)):
             continue

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from aes_audit.evidence.table import Evidence
     from aes_audit.prompts.pairs import PromptPair
 
-__all__ = ["FindPicture", "Material", "is_regression", "models_of", "severity"]
+__all__ = ["SIDES", "FindPicture", "Material", "is_regression", "models_of", "severity"]
 
 FindPicture = Callable[[str], bytes | None]
 """The stored image of a digest; None when it is not there."""
+
+SIDES: Mapping[str, tuple[str, str]] = {"pairs": ("original", "wide"), "edits": ("source", "edited")}
+"""The two images of an item, I_o and I_a, per set that has a gallery."""
 
 _SEVERITY = ("fail", "error", "inconclusive", "pass", "advisory")
 

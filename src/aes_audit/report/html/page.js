@@ -6,9 +6,10 @@
   const at = (id) => document.getElementById(id);
   if (!data.items.length) return;
   const PER_PAGE = 48;
-  const LABELS = { fail: "original preferred", tie: "tie", success: "wide image follows", missing: "missing image" };
+  const LABELS = { fail: "does not follow", tie: "tie", success: "follows", missing: "missing picture" };
   const SETS = { pairs: "prompt pairs", edits: "edits" };
-  const SIDES = { original: "I_o, original", wide: "I_a, wide", source: "source", edited: "edited" };
+  const SIDES = { original: "plain", wide: "asked", source: "source", edited: "edited" };
+  const SYMBOLS = { original: "I_o", wide: "I_a", source: "source", edited: "edited" };
   const words = data.items.map((item) => [item.item, item.model, item.original, item.wide, ...item.asked].join("\n").toLowerCase());
   let listed = [];
   let page = 0;
@@ -31,21 +32,26 @@
   // What can be chosen ------------------------------------------------------------------------------------------------
 
   function prepare() {
-    const worst = element("optgroup", undefined, { label: "worst first, by" });
-    const apart = element("optgroup", undefined, { label: "reward and judge disagree" });
-    data.orders.forEach((order, index) => {
-      const verdict = order.verdict && order.verdict !== "advisory" ? ` (${order.verdict})` : "";
-      (order.kind === "worst" ? worst : apart).append(option(String(index), order.label + verdict));
-    });
-    at("sort").append(...[worst, apart].filter((group) => group.children.length), option("item", "in order of names"));
     const unique = (values) => [...new Set(values)].sort();
     at("dimension").append(...unique(data.items.flatMap((item) => item.asked)).map((name) => option(name, name)));
-    const sets = [...new Set(data.items.map((item) => item.set))].sort().reverse();
+    const sets = unique(data.items.map((item) => item.set)).reverse();
     at("set").append(...sets.map((name) => option(name, SETS[name])));
     at("set-label").hidden = sets.length < 2;
     const models = unique(data.items.map((item) => item.model));
     at("model").append(...models.map((name) => option(name, name)));
     at("model-label").hidden = models.length < 2;
+    offerOrders();
+  }
+
+  function offerOrders() {
+    const worst = element("optgroup", undefined, { label: "worst first, by" });
+    const apart = element("optgroup", undefined, { label: "where a reward and a judge disagree" });
+    data.orders.forEach((order, index) => {
+      if (order.set !== at("set").value) return;
+      const verdict = order.verdict && order.verdict !== "advisory" ? ` (${order.verdict})` : "";
+      (order.kind === "worst" ? worst : apart).append(option(String(index), order.label + verdict));
+    });
+    at("sort").replaceChildren(...[worst, apart].filter((group) => group.children.length), option("item", "in order of names"));
   }
 
   function choose() {
@@ -84,7 +90,12 @@
       const two = element("span", undefined, { className: "two" });
       shot.images.forEach((image, side) => {
         const name = SIDES[data.sides[item.set][side]];
-        two.append(picture(image, `${name} image of ${item.item} by ${shot.model}`, file));
+        const shown = picture(image, `${name} picture of ${item.item} by ${shot.model}`, file);
+        // At full size a picture leads to its file; a card is a button, which can hold no link.
+        const whole = file === "file" && image.file
+          ? element("a", undefined, { className: "side", href: image.file, target: "_blank", rel: "noopener" }, shown, name)
+          : element("span", undefined, { className: "side" }, shown, name);
+        two.append(whole);
       });
       frame.append(element("span", undefined, {}, two, element("span", shot.model + (shot === item.shots[0] ? "" : " (base)"), { className: "who" })));
     }
@@ -99,10 +110,7 @@
     const item = data.items[index];
     const head = element("span", undefined, { className: "head" }, element("b", item.item));
     if (item.outcome) head.append(badge(item));
-    const sort = at("sort").value;
-    if (sort !== "item" && item.scores[Number(sort)] !== null) {
-      head.append(element("span", `badness ${number(Number(item.scores[Number(sort)].toPrecision(3)))}`, { className: "value" }));
-    }
+    head.append(element("span", `#${page * PER_PAGE + place + 1}`, { className: "value" }));
     const made = element("button", undefined, { type: "button", className: "card", tabIndex: place === focused ? 0 : -1 }, head);
     made.dataset.place = String(place);
     if (data.pictures) made.append(shots(item, "thumb"));
@@ -173,7 +181,7 @@
   }
 
   function tables(item, shot) {
-    const [first, second] = data.sides[item.set].map((side) => SIDES[side].split(",")[0]);
+    const [first, second] = data.sides[item.set].map((side) => SYMBOLS[side]);
     const found = [];
     if (Object.keys(shot.rewards).length) {
       const headings = ["Reward", ...[first, second].flatMap((side) => [`r(${side}, p_o)`, `r(${side}, p_a)`])];
@@ -181,17 +189,19 @@
     }
     const dimensions = Object.entries(shot.judged);
     if (dimensions.length) {
-      found.push(table(`Dimensions (0 to 2), ${shot.model}`, ["Dimension", first, second], dimensions.map(([name, both]) => row(name, both.map(number), { className: item.asked.includes(name) ? "asked" : "" }))));
+      found.push(table(`Dimensions (0 to 2), ${shot.model}`, ["Dimension", first, second], dimensions.map(([name, both]) => row(name, both.map((value) => (value === null ? "-" : value.toFixed(2))), { className: item.asked.includes(name) ? "asked" : "" }))));
     }
     const answers = Object.entries(shot.answers);
-    if (answers.length) found.push(table(`Which image follows, ${shot.model}`, ["Judge", "Answer", "When shown first: original, wide"], answers.map(answer)));
+    const looked = answers.some(([, said]) => said.original_first !== null || said.wide_first !== null);
+    const headings = ["Judge", "Which follows", ...(looked ? ["Plain shown first", "Asked shown first"] : [])];
+    if (answers.length) found.push(table(`Preference, ${shot.model}`, headings, answers.map((each) => answer(each, looked))));
     return found;
   }
 
-  function answer([name, said]) {
-    const value = { 1: "the wide image", 0: "the original", 0.5: "tie" }[said.value] ?? number(said.value);
+  function answer([name, said], looked) {
+    const value = { 1: "asked", 0: "plain", 0.5: "tie" }[said.value] ?? number(said.value);
     const choice = (found) => ({ 0: "first", 1: "second", "-1": "neither" }[found] ?? "-");
-    return row(name, [value, `${choice(said.original_first)}, ${choice(said.wide_first)}`]);
+    return row(name, [value, ...(looked ? [choice(said.original_first), choice(said.wide_first)] : [])]);
   }
 
   function view(index) {
@@ -235,6 +245,7 @@
 
   prepare();
   at("controls").addEventListener("submit", (event) => event.preventDefault());
+  at("set").addEventListener("change", offerOrders);
   for (const id of ["sort", "outcome", "dimension", "set", "model"]) at(id).addEventListener("change", choose);
   at("words").addEventListener("input", choose);
   at("previous").addEventListener("click", () => turn(-1));

@@ -13,18 +13,21 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from aes_audit.report.html.commands import command_of
-from aes_audit.report.html.gallery import SIDES
+from aes_audit.report.html.first_screen import findings
 from aes_audit.report.html.material import Material
 from aes_audit.report.html.plots.canvas import Plot
 from aes_audit.report.html.plots.forest import forest
 from aes_audit.report.html.proof import Proof, worst_pairs
-from aes_audit.report.html.sections import anchor_of, base_measurements, line_of, sections
+from aes_audit.report.html.sections import base_measurements, sections
 from aes_audit.report.html.words import headline
-from aes_audit.report.outcome import WRONG, outcome
+from aes_audit.report.outcome import outcome
 
 __all__ = ["Drawn", "page"]
 
 _ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+_LABELS = {"pairs": ("plain", "asked"), "edits": ("source", "edited")}
+"""What the two pictures of an item are called for a newcomer, as SIDES orders them."""
 
 Drawn = tuple[str, Sequence[Plot]]
 """The page, and the plots that stand on it."""
@@ -56,11 +59,7 @@ def page(material: Material, shown: Mapping[str, Any], picture_note: str) -> Dra
             data=Markup(_safe_json(shown)),
             headline=headline(material.entries, interrupted=interrupted),
             interrupted=interrupted,
-            failed=[
-                (line_of(material, entry, base.get(position)), anchor_of(str(entry["audit"])))
-                for position, entry in enumerate(material.entries)
-                if outcome(entry) in WRONG
-            ],
+            findings=findings(material, base),
             proofs=[_proof(proof, shown) for proof in worst_pairs(material)],
             next_command=_next(material),
             overview=overview,
@@ -93,7 +92,7 @@ def _proof(proof: Proof, shown: Mapping[str, Any]) -> Mapping[str, Any]:
         None,
     )
     item = shown["items"][found] if found is not None else None
-    return {"proof": proof, "index": found, "item": item, "sides": SIDES[proof.set]}
+    return {"proof": proof, "index": found, "item": item, "sides": _LABELS[proof.set]}
 
 
 def _models(run: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -11,9 +11,9 @@ from aes_audit.report.html.material import is_regression
 from aes_audit.report.outcome import outcome, overall
 from aes_audit.report.results import Entry
 
-__all__ = ["Headline", "asked", "distance", "headline", "interval", "item_fact", "number", "scored_by"]
+__all__ = ["Headline", "asked", "distance", "gap_of", "headline", "interval", "number", "scored_by"]
 
-_RATES = frozenset({"rate"})
+_RATES = frozenset({"rate", "difference of rates"})
 _ABOUT_ALIGNMENT = frozenset(METRICS) - {"image_faults", "concept_kept"} - REWARD_SUBJECT
 """Metrics of a generator that are bad when it beautifies; without pictures or subject it is broken, not beautified."""
 
@@ -90,8 +90,8 @@ def _meaning(worst: Sequence[Entry]) -> str:
         return "asked which of two pictures fits an unconventional request, it prefers the conventional one too often."
     if metrics & _ABOUT_ALIGNMENT:
         return (
-            "asked for a picture that is dark, blurred, sad or deliberately plain, it draws the conventionally pretty "
-            "one too often. This says that requests are not followed; it does not say that the pictures are bad."
+            "asked for a dark, blurred, sad or deliberately plain picture, it draws the conventionally pretty one too "
+            "often. This says that requests are not followed, not that the pictures are bad."
         )
     return "see below what was asked and what was found."
 
@@ -119,7 +119,7 @@ def asked(entry: Entry) -> str:
     if "at_most" in threshold:
         return f"at most {number(threshold['at_most'], entry['metric'])}"
     if "margin" in threshold:
-        return f"worse than {entry['base_model']} by less than {number(threshold['margin'], entry['metric'])}"
+        return f"within {number(threshold['margin'], entry['metric'])} of its base"
     return "no more than the baseline allows" if entry["threshold"] else "nothing"
 
 
@@ -129,7 +129,7 @@ def distance(entry: Entry) -> str:
     if gap is None:
         return ""
     shown = number(abs(gap), entry["metric"])
-    return f"{shown} {'short of it' if gap < 0 else 'to spare'}"
+    return f"missed by {shown}" if gap < 0 else f"{shown} to spare"
 
 
 def gap_of(entry: Entry) -> float | None:
@@ -153,28 +153,3 @@ def scored_by(entry: Entry) -> str:
         return str(entry["scorer"])
     details = entry["details"]
     return str(details.get("truth") or (details.get("reference") or {}).get("model") or entry["model"])
-
-
-def item_fact(entry: Entry, value: float) -> str:
-    """What a measurement read at one item, in one line."""
-    metric, scorer = entry["metric"], entry["scorer"]
-    shown = f"{value:+.3g}"
-    match metric:
-        case "success_rate":
-            return f"{scorer}: the wide image {'follows' if value == 1 else 'does not follow'} better than the original"
-        case "realignment_success":
-            if not value:
-                return ""
-            return (
-                f"{scorer}: {entry['base_model']} {'followed, it does not' if value < 0 else 'did not follow, it does'}"
-            )
-        case "quality_shift" | "edit_shift":
-            return f"{scorer}: conventional quality moves by {shown}" if scorer != "judge" else f"judge: {shown} in sum"
-        case "realignment_quality":
-            return f"{scorer}: {shown} against the wide image of {entry['base_model']}"
-        case "dimension_shift" | "dimension_shift_all":
-            return f"{scorer}: {shown} over the dimensions {'asked for' if metric == 'dimension_shift' else 'in sum'}"
-        case _ if metric in REWARD_SUBJECT:
-            return f"{scorer}: prefers the {'wide' if value > 0 else 'original'} image by {abs(value):.3g}"
-        case _:
-            return f"{metric} by {scorer}: {shown}"

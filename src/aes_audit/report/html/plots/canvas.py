@@ -36,6 +36,9 @@ COLOURS = {
 
 VERDICT_COLOURS = {"fail": "fail", "error": "fail", "inconclusive": "inconclusive", "pass": "pass", "advisory": "soft"}
 
+_SCALE = 96 / 72
+"""Pixels of a page per point."""
+
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
@@ -123,8 +126,8 @@ def _page_svg(raw: bytes, name: str, title: str, description: str) -> str:
         _clean(element, name)
     root.attrib = {
         "viewBox": f"0 0 {width} {height}",
-        "width": width,
-        "height": height,
+        "width": f"{float(width) * _SCALE:.0f}",
+        "height": f"{float(height) * _SCALE:.0f}",
         "role": "img",
         "aria-labelledby": f"{name}-title {name}-description",
         "font-family": "system-ui, sans-serif",
