@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import lcm
 from typing import Any
 
 from aes_audit.evidence.batches import fixed_batches
+from aes_audit.evidence.columns import RowColumns
 from aes_audit.evidence.generating import ImageJob, generate_images
 from aes_audit.evidence.images import image_columns, repeats_earlier, told_apart
 from aes_audit.evidence.keys import item_seed
@@ -48,19 +49,21 @@ def collect_pairs(
     bench = _Bench.of(generator, instruments, keep=stop is not None)
     if stop is None:
         return Evidence.from_rows(_collected(bench, prompts, store, progress), source=generator.name)
-    rows: list[Mapping[str, Any]] = []
-    drawn: dict[str, str] = {}
+    gathered, drawn = _Gathered.of(instruments), dict[str, str]()
     with progress.bar(f"{generator.name}: pairs", done=0, total=len(prompts.pairs), unit="pair") as tick:
         for count, pairs in enumerate(fixed_batches(prompts.pairs, bench.pairs_per_round), 1):
-            rows += (found := list(_collected(bench, replace(prompts, pairs=tuple(pairs)), store, Progress())))
+            found = list(_collected(bench, replace(prompts, pairs=tuple(pairs)), store, Progress()))
             if repeats_earlier(found, drawn):
                 # A picture of an earlier round came again: then neither of the two answers its prompt.
-                so_far = prompts.pairs[: count * bench.pairs_per_round]
-                rows = list(_collected(bench, replace(prompts, pairs=so_far), store, Progress()))
+                so_far = replace(prompts, pairs=prompts.pairs[: count * bench.pairs_per_round])
+                gathered = _Gathered.of(instruments)
+                gathered.add(_collected(bench, so_far, store, Progress()))
+            else:
+                gathered.add(found)
             tick(len(pairs))
-            if stop(_successes(rows, instruments)):
+            if stop(gathered.successes):
                 break
-    return Evidence.from_rows(rows, source=generator.name)
+    return Evidence.from_columns(gathered.columns, source=generator.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +87,28 @@ class _Bench:
         return lcm(self.generator.batch_size, BATCH, len(IMAGES)) // len(IMAGES)
 
 
-def _successes(rows: Sequence[Mapping[str, Any]], instruments: Instruments) -> Mapping[str, list[bool | None]]:
+@dataclass(frozen=True, slots=True)
+class _Gathered:
+    """The rounds so far."""
+
+    successes: Mapping[str, list[bool | None]]
     """Preference judge -> whether each pair succeeded, in plan order; None where that is missing."""
-    found: dict[str, list[bool | None]] = {name: [] for name in instruments.deciding}
-    for row in rows:
+    columns: RowColumns = field(default_factory=RowColumns)
+    """Their rows."""
+
+    @classmethod
+    def of(cls, instruments: Instruments) -> _Gathered:
+        """Nothing yet."""
+        return cls({name: [] for name in instruments.deciding})
+
+    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Take over one more round."""
+        self.columns.extend(map(self._noted, rows))
+
+    def _noted(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         if row["image"] == "pair":
-            found[row["scorer"]].append(None if row["value"] is None else row["value"] == 1)
-    return found
+            self.successes[row["scorer"]].append(None if row["value"] is None else row["value"] == 1)
+        return row
 
 
 def _collected(bench: _Bench, prompts: PromptSet, store: Store, progress: Progress) -> Iterator[Mapping[str, Any]]:
@@ -153,10 +171,9 @@ def _rows(
     instruments: Instruments,
     seen: Sequence[tuple[str, Columns]],
 ) -> Iterator[Mapping[str, Any]]:
-    by_image = {(job.item, job.image): found for job, found in zip(jobs, measured, strict=True)}
     seeds = {job.item: job.request.seed for job in jobs}
-    for pair in prompts.pairs:
-        images = {image: by_image[pair.id, image] for image in IMAGES}
+    for pair, both in zip(prompts.pairs, fixed_batches(measured, len(IMAGES)), strict=True):
+        images = dict(zip(IMAGES, both, strict=True))
         common = {"model": model, "set": "pairs", "item": pair.id, "seed": seeds[pair.id]}
         for image, found in images.items():
             about = {**common, "image": image, **image_columns(found.record)}

@@ -15,7 +15,7 @@ from aes_audit.errors import InvalidEvidence
 from aes_audit.evidence.faults import first_line, refuse, shown
 from aes_audit.evidence.validation import refuse_missing_columns
 
-__all__ = ["read_csv"]
+__all__ = ["read_csv", "unique_names"]
 
 _BLOCK = 32 * 2**20
 """Bytes parsed at a time; also the longest row."""
@@ -33,7 +33,8 @@ def read_csv(path: Path, source: str) -> pd.DataFrame:
     names = _header(content, source)
     refuse_missing_columns(names, source)
     table = _table(content, names, source)
-    frame: pd.DataFrame = table.to_pandas()
+    coded = pa.table([column.dictionary_encode() for column in table.columns], names=table.column_names)
+    frame: pd.DataFrame = coded.to_pandas()
     return frame.assign(value=_values(table.column("value"), frame, source))
 
 
@@ -52,7 +53,7 @@ def _table(content: bytes, names: list[str], source: str) -> pa.Table:
     if content.count(b'"') % 2:
         # Arrow would take everything after an unclosed quote for one long text, and lose the rows in it.
         raise InvalidEvidence(f"{source}: a quote is opened and never closed; the file may be cut off.")
-    unique = _unique(names)
+    unique = unique_names(names)
     try:
         rows = pyarrow.csv.read_csv(
             io.BytesIO(content),
@@ -70,7 +71,7 @@ def _table(content: bytes, names: list[str], source: str) -> pa.Table:
     return rows.slice(1)
 
 
-def _unique(names: list[str]) -> list[str]:
+def unique_names(names: list[str]) -> list[str]:
     """Extra columns may share a name (a spreadsheet exports several empty ones); the later ones get a number."""
     found: list[str] = []
     for name in names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from aes_audit.evidence.keys import digest
@@ -37,7 +37,9 @@ def unhealthy(reward: ResolvedReward, store: Store, progress: Progress) -> tuple
     return faults_in(scores, cases)
 
 
-def _asked(reward: ResolvedReward, cases: HealthCases, store: Store, progress: Progress) -> list[Mapping[str, Answer]]:
+def _asked(
+    reward: ResolvedReward, cases: HealthCases, store: Store, progress: Progress
+) -> Sequence[Mapping[str, Answer]]:
     questions = [Question(_kept(asked.image, store), asked.texts) for asked in cases.questions]
     return score_images(reward_scorer(reward), questions, store, progress)
 

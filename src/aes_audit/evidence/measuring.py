@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from aes_audit.errors import InfrastructureError
 from aes_audit.evidence.progress import Progress
@@ -17,7 +17,17 @@ from aes_audit.prompts.dimensions import DIMENSIONS
 from aes_audit.prompts.pairs import PromptPair
 from aes_audit.rewards.protocol import Answer, ResolvedReward
 
-__all__ = ["ATTEMPTS", "Instruments", "Measured", "Scorers", "image_rows", "kept", "measure", "until_intact"]
+__all__ = [
+    "ATTEMPTS",
+    "Instruments",
+    "Measured",
+    "Measurements",
+    "Scorers",
+    "image_rows",
+    "kept",
+    "measure",
+    "until_intact",
+]
 
 ATTEMPTS = 3
 """How often an image that changed on disk is made again before the run gives up."""
@@ -58,6 +68,35 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Measurements(Sequence[Measured]):
+    """Everything known about many images, put together for one image while somebody looks at it."""
+
+    records: Sequence[ImageRecord]
+    """The images."""
+    rewards: Mapping[str, Sequence[Mapping[str, Answer]]]
+    """reward -> per image, text -> score"""
+    judged: Sequence[Mapping[str, Answer]] | None
+    """Per image, dimension -> J; None without a judge."""
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.records)
+
+    @overload
+    def __getitem__(self, index: int) -> Measured: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Measured]: ...
+
+    def __getitem__(self, index: int | slice) -> Measured | Sequence[Measured]:
+        """Everything known about an image."""
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        rewards = {name: answers[index] for name, answers in self.rewards.items()}
+        return Measured(self.records[index], rewards, {} if self.judged is None else self.judged[index])
+
+
+@dataclass(frozen=True, slots=True)
 class Scorers:
     """Instruments ready to be loaded when an answer is missing."""
 
@@ -87,7 +126,7 @@ def kept(load: Callable[[], T]) -> Callable[[], T]:
 
 def measure(
     scorers: Scorers, images: Sequence[tuple[PromptPair, ImageRecord]], store: Store, progress: Progress
-) -> list[Measured]:
+) -> Measurements:
     """Everything about each image, in order: every reward under both texts of its pair, J in every dimension.
 
     Raises InfrastructureError, StoreUnusable, or CorruptObject for an image whose bytes have changed.
@@ -95,13 +134,8 @@ def measure(
     about_texts = [Question(record, (pair.original, pair.wide)) for pair, record in images]
     about_dimensions = [Question(record, DIMENSIONS) for _, record in images]
     rewards = {name: score_images(scorer, about_texts, store, progress) for name, scorer in scorers.rewards.items()}
-    judged: Sequence[Mapping[str, Answer]] = [{}] * len(images)
-    if scorers.judge:
-        judged = score_images(scorers.judge, about_dimensions, store, progress)
-    return [
-        Measured(record, {name: answers[index] for name, answers in rewards.items()}, judged[index])
-        for index, (_, record) in enumerate(images)
-    ]
+    judged = score_images(scorers.judge, about_dimensions, store, progress) if scorers.judge else None
+    return Measurements([record for _, record in images], rewards, judged)
 
 
 def image_rows(pair: PromptPair, found: Measured, judge: ResolvedJudge | None) -> Iterator[Mapping[str, Any]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from aes_audit.errors import InvalidEvidence
+from aes_audit.evidence.coding import joined
 from aes_audit.evidence.delimited import read_csv
 from aes_audit.evidence.faults import Origin
 from aes_audit.evidence.parquet import read_parquet
@@ -51,7 +52,7 @@ def _read_files(paths: Sequence[Path]) -> Evidence:
     frames = [_read_file(path) for path in paths]
     if len(frames) == 1:
         return Evidence(frames[0])
-    frame = pd.concat(frames, ignore_index=True)
+    frame = joined(frames)
     refuse_contradictions(frame, Origin(list(map(str, paths)), list(map(len, frames))))
     return Evidence(frame)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from PIL import Image
 
+from aes_audit.evidence.answered import Answered
 from aes_audit.evidence.batches import fixed_batches
 from aes_audit.evidence.keys import digest, score_key
 from aes_audit.evidence.progress import Progress
@@ -94,18 +95,30 @@ def _finite(value: float) -> Answer:
 
 def score_images(
     scorer: Scorer, questions: Sequence[Question], store: Store, progress: Progress
-) -> list[Mapping[str, Answer]]:
+) -> Sequence[Mapping[str, Answer]]:
     """One mapping query -> answer per question, in order; empty for a missing image.
 
     Raises InfrastructureError, StoreUnusable, or CorruptObject for an image whose bytes have changed.
     """
-    keys = [_key(scorer, question) for question in questions]
-    found = [_recorded(store, key, question) for key, question in zip(keys, questions, strict=True)]
-    if any(answered is None for answered in found):
-        with store.lock(digest(scorer.identity)):
-            _answer_missing(scorer, list(zip(keys, questions, strict=True)), store, progress)
-        found = [_recorded(store, key, question) for key, question in zip(keys, questions, strict=True)]
-    return [answered or {} for answered in found]
+    plan = [(_key(scorer, question), question) for question in questions]
+    if (found := _all_recorded(plan, store)) is not None:
+        return found
+    with store.lock(digest(scorer.identity)):
+        _answer_missing(scorer, plan, store, progress)
+    answered = Answered()
+    for key, question in plan:
+        answered.append(question.queries, _recorded(store, key, question) or {})
+    return answered
+
+
+def _all_recorded(plan: Sequence[tuple[str | None, Question]], store: Store) -> Answered | None:
+    found = Answered()
+    for key, question in plan:
+        answers = _recorded(store, key, question)
+        if answers is None:
+            return None
+        found.append(question.queries, answers)
+    return found
 
 
 def _key(scorer: Scorer, question: Question) -> str | None:

@@ -12,16 +12,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from aes_audit.errors import InvalidEvidence
-from aes_audit.evidence.coding import Coded, coded, folded
+from aes_audit.evidence.coding import coded, decoded, encoded, folded, joined, same
+from aes_audit.evidence.columns import RowColumns
 from aes_audit.evidence.faults import Origin
-from aes_audit.evidence.schema import COLUMNS, KEY, SELECTED, Row
+from aes_audit.evidence.parquet import write_parquet
+from aes_audit.evidence.schema import KEY, SELECTED, Row
 from aes_audit.evidence.selection import flags, selected_dimensions
 from aes_audit.evidence.validation import refuse_contradictions, validated
 
 __all__ = ["Column", "Evidence"]
-
-# What a cell is must not be guessed from its neighbours before it has been checked.
-_OBJECT = dict.fromkeys(COLUMNS, object)
 
 _GROUP = ("model", "set", "scorer", "image", "prompt")
 
@@ -43,12 +42,10 @@ class Evidence:
 
     def __init__(self, frame: pd.DataFrame) -> None:
         """Wrap `frame`, whose rows are trusted: make one with `Evidence.from_rows` or `read_evidence`."""
-        self._coded = {name: coded(frame[name]) for name in KEY}
-        key = folded([self._coded[name] for name in KEY])
+        frame = pd.DataFrame({name: encoded(column) for name, column in frame.items()}, copy=False)
+        key = folded([coded(frame[name]) for name in KEY])
         if np.any(key[1:] < key[:-1]):
-            order = np.argsort(key, kind="stable")
-            frame = frame.take(order)
-            self._coded = {name: Coded(codes[order], labels) for name, (codes, labels) in self._coded.items()}
+            frame = frame.take(np.argsort(key, kind="stable"))
         self._frame = frame.reset_index(drop=True)
 
     @classmethod
@@ -57,7 +54,14 @@ class Evidence:
 
         Raises InvalidEvidence, naming `source`, on the first row that breaks the contract.
         """
-        return cls(validated(_frame_of(rows), source))
+        columns = RowColumns()
+        columns.extend(rows)
+        return cls.from_columns(columns, source)
+
+    @classmethod
+    def from_columns(cls, columns: RowColumns, source: str = "rows") -> Evidence:
+        """The same of rows that were taken over already; uses `columns` up."""
+        return cls(validated(columns.frame(), source))
 
     @classmethod
     def concat(cls, parts: Iterable[Evidence]) -> Evidence:
@@ -68,20 +72,20 @@ class Evidence:
         frames = [part._frame for part in parts]
         if not frames:
             raise InvalidEvidence("no evidence: there is no table to put together.")
-        frame = pd.concat(frames, ignore_index=True)
+        frame = joined(frames)
         names = [f"table {number}" for number in range(1, len(frames) + 1)]
         refuse_contradictions(frame, Origin(names, list(map(len, frames))))
         return cls(frame)
 
     @property
     def frame(self) -> pd.DataFrame:
-        """All columns, extras included, in key order; a copy on write, so that changing it leaves the table alone."""
-        return self._frame.copy(deep=False)
+        """All columns, extras included, in key order, made anew: changing it leaves the table alone."""
+        return pd.DataFrame({name: decoded(column) for name, column in self._frame.items()}, copy=False)
 
     @cached_property
     def models(self) -> tuple[str, ...]:
         """Names of the generators, sorted."""
-        return self._coded["model"].labels
+        return coded(self._frame["model"]).labels
 
     def scorers(self, model: str, set: str) -> tuple[str, ...]:
         """Names of the scorers with rows for this generator and set, sorted."""
@@ -109,8 +113,13 @@ class Evidence:
         key = (model, set, scorer, image, prompt)
         if key not in self._columns:
             group = self._groups.get(key, slice(0, 0))
-            items = tuple(self._grouped["item"].array[group])
-            self._columns[key] = Column(items, self._grouped["value"].to_numpy()[group])
+            items, values = self._grouped
+            # Most columns have all items of their set, which is one tuple then.
+            every = self.items(model, set)
+            here = (
+                every if len(every) == group.stop - group.start else tuple(items.take(range(group.start, group.stop)))
+            )
+            self._columns[key] = Column(here, values[group])
         return self._columns[key]
 
     def selected(self, model: str, set: str) -> dict[str, frozenset[str]] | None:
@@ -122,16 +131,12 @@ class Evidence:
         if (model, set) not in self._scorers:
             return None
         frame = self._frame
-        return selected_dimensions(frame[(frame["model"] == model) & (frame["set"] == set)])
+        columns = [name for name in ("item", "scorer", SELECTED) if name in frame]
+        return selected_dimensions(frame.loc[(frame["model"] == model) & (frame["set"] == set), columns])
 
     def to_parquet(self, path: str | PathLike[str]) -> None:
         """Write the table; reading it back gives an equal one."""
-        frame = self._frame.copy(deep=False)
-        for name in frame.columns.difference([*COLUMNS, SELECTED]):
-            # Tables of several files may disagree on the type of an extra column; Parquet has one type per column.
-            if frame[name].dtype == object and pd.api.types.infer_dtype(frame[name]).startswith("mixed"):
-                frame[name] = frame[name].map(str, na_action="ignore")
-        frame.to_parquet(path, index=False)
+        write_parquet(self._frame, path)
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -141,9 +146,12 @@ class Evidence:
         """Same rows in the contract's columns and the same selections; extra columns do not matter."""
         if not isinstance(other, Evidence):
             return NotImplemented
-        if not self._frame[list(COLUMNS)].equals(other._frame[list(COLUMNS)]):
-            return False
-        return flags(self._frame).equals(flags(other._frame))
+        one, two = self._frame, other._frame
+        return (
+            np.array_equal(one["value"], two["value"], equal_nan=True)
+            and all(same(coded(one[name]), coded(two[name])) for name in (*KEY, "error"))
+            and np.array_equal(flags(one), flags(two))
+        )
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -155,13 +163,15 @@ class Evidence:
         return {}
 
     @cached_property
-    def _grouped(self) -> pd.DataFrame:
-        key = folded([self._coded[name] for name in (*_GROUP, "item")])
-        return self._frame[["item", "value"]].take(np.argsort(key, kind="stable"))
+    def _grouped(self) -> tuple[pd.Categorical, npt.NDArray[np.float64]]:
+        order = np.argsort(folded([coded(self._frame[name]) for name in (*_GROUP, "item")]), kind="stable")
+        values = self._frame["value"].to_numpy()[order]
+        values.flags.writeable = False
+        return self._frame["item"].array.take(order), values
 
     @cached_property
     def _groups(self) -> dict[tuple[str | None, ...], slice]:
-        columns = [self._coded[name] for name in _GROUP]
+        columns = [coded(self._frame[name]) for name in _GROUP]
         _, first, counts = np.unique(folded(columns), return_index=True, return_counts=True)
         stops = np.cumsum(counts)
         names = (tuple(column.at_or_none(row) for column in columns) for row in first)
@@ -176,22 +186,10 @@ class Evidence:
         return self._labels_within("item")
 
     def _labels_within(self, name: str) -> dict[tuple[str, str], tuple[str, ...]]:
-        columns = [self._coded["model"], self._coded["set"], self._coded[name]]
+        columns = [coded(self._frame[column]) for column in ("model", "set", name)]
         _, first = np.unique(folded(columns), return_index=True)
         found: dict[tuple[str, str], list[str]] = {}
         for row in first:
             model, set_, label = (column.at(row) for column in columns)
             found.setdefault((model, set_), []).append(label)
         return {place: tuple(labels) for place, labels in found.items()}
-
-
-def _frame_of(rows: Iterable[Row | Mapping[str, Any]]) -> pd.DataFrame:
-    # Column by column while the rows come, so that a collector of any number of rows never holds them as rows.
-    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
-    for count, row in enumerate(rows):
-        cells = row._asdict() if isinstance(row, Row) else row
-        for name in [name for name in cells if name not in columns]:
-            columns[name] = [None] * count
-        for name, column in columns.items():
-            column.append(cells.get(name))
-    return pd.DataFrame({name: pd.Series(cells, dtype=_OBJECT.get(name)) for name, cells in columns.items()})

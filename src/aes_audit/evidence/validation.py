@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from aes_audit.errors import InvalidEvidence
-from aes_audit.evidence.coding import Coded, coded, folded
+from aes_audit.evidence.coding import Coded, category, coded, folded
 from aes_audit.evidence.faults import Origin, key_of, refuse, shortened, shown
 from aes_audit.evidence.labels import misfit_of, range_of
 from aes_audit.evidence.schema import COLUMNS, KEY
@@ -26,7 +26,7 @@ Columns = dict[str, Coded]
 
 
 def validated(frame: pd.DataFrame, source: str) -> pd.DataFrame:
-    """The same table with text columns of dtype `str` and float64 values, in the order given.
+    """The same table with the contract's texts as categories and float64 values, in the order given.
 
     `source` names the file in messages. Raises InvalidEvidence on the first fault found.
     """
@@ -34,11 +34,11 @@ def validated(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     if not len(frame):
         raise InvalidEvidence(f"{source}: the table has no rows.")
     frame = frame.reset_index(drop=True)
-    texts = {name: _text(frame, name, source) for name in COLUMNS if name != "value"}
+    columns = {name: _text(frame, name, source) for name in COLUMNS if name != "value"}
+    texts = {name: category(column) for name, column in columns.items()}
     frame = frame.assign(**texts, value=_values(frame, source))
-    columns = _coded(frame)
     _refuse_empty(frame, columns, source)
-    _refuse_unexplained(frame, source)
+    _refuse_unexplained(frame, columns["error"], source)
     _refuse_misfits(frame, columns, source)
     _refuse_out_of_range(frame, columns["scorer"], source)
     _refuse_contradictions(frame, columns, Origin([source], [len(frame)]))
@@ -57,7 +57,7 @@ def refuse_missing_columns(names: Sequence[str], source: str) -> None:
 
 def refuse_contradictions(frame: pd.DataFrame, origin: Origin) -> None:
     """Raise InvalidEvidence for what only several rows together do wrong: the last check of tables put together."""
-    _refuse_contradictions(frame, _coded(frame), origin)
+    _refuse_contradictions(frame, {name: coded(frame[name]) for name in KEY}, origin)
 
 
 def _refuse_contradictions(frame: pd.DataFrame, columns: Columns, origin: Origin) -> None:
@@ -65,18 +65,20 @@ def _refuse_contradictions(frame: pd.DataFrame, columns: Columns, origin: Origin
     _refuse_duplicates(frame, columns, origin)
 
 
-def _coded(frame: pd.DataFrame) -> Columns:
-    return {name: coded(frame[name]) for name in KEY}
-
-
-def _text(frame: pd.DataFrame, name: str, source: str) -> pd.Series[str]:
+def _text(frame: pd.DataFrame, name: str, source: str) -> Coded:
     column = frame[name]
-    if not isinstance(column.dtype, pd.StringDtype) and column.notna().any():
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        foreign = [code for code, label in enumerate(column.dtype.categories) if not isinstance(label, str)]
+        odd = np.isin(column.cat.codes.to_numpy(), foreign)
+        if odd.any():
+            row = int(odd.argmax())
+            refuse(source, name, f"holds {shown(column[row])}, which is not text", frame, row)
+    elif not isinstance(column.dtype, pd.StringDtype) and column.notna().any():
         present = column.dropna().astype(object)
         if pd.api.types.infer_dtype(present) != "string":
             wrong = present[[not isinstance(cell, str) for cell in present]]
             refuse(source, name, f"holds {shown(wrong.iloc[0])}, which is not text", frame, int(wrong.index[0]))
-    return column.astype("str")
+    return coded(column)
 
 
 def _values(frame: pd.DataFrame, source: str) -> npt.NDArray[np.float64]:
@@ -108,7 +110,7 @@ def _number(cell: object, frame: pd.DataFrame, row: int, source: str) -> float:
 
 def _refuse_empty(frame: pd.DataFrame, columns: Columns, source: str) -> None:
     """No text is empty or blank, and of the key only the prompt may be null."""
-    for name, (codes, labels) in (columns | {"error": coded(frame["error"])}).items():
+    for name, (codes, labels) in columns.items():
         blank = np.array([*(not label.strip() for label in labels), name not in _NULLABLE])
         empty = blank[codes]
         if empty.any():
@@ -116,8 +118,8 @@ def _refuse_empty(frame: pd.DataFrame, columns: Columns, source: str) -> None:
             refuse(source, name, remedy, frame, int(empty.argmax()))
 
 
-def _refuse_unexplained(frame: pd.DataFrame, source: str) -> None:
-    scored, excused = frame["value"].notna(), frame["error"].notna()
+def _refuse_unexplained(frame: pd.DataFrame, error: Coded, source: str) -> None:
+    scored, excused = frame["value"].notna().to_numpy(), ~error.null
     both, neither = scored & excused, ~scored & ~excused
     if both.any():
         row = int(both.argmax())
@@ -151,7 +153,7 @@ def _refuse_out_of_range(frame: pd.DataFrame, scorer: Coded, source: str) -> Non
 def _refuse_lost_prompts(frame: pd.DataFrame, columns: Columns, origin: Origin) -> None:
     """A scorer reads texts or it does not; only the set `edits` leaves the choice to every row."""
     reader = folded([columns["set"], columns["scorer"]])
-    null = frame["prompt"].isna().to_numpy()
+    null = columns["prompt"].null
     mixed = np.intersect1d(reader[null], reader[~null])
     lost = null & np.isin(reader, mixed) & (frame["set"] != "edits").to_numpy()
     if lost.any():
@@ -161,7 +163,9 @@ def _refuse_lost_prompts(frame: pd.DataFrame, columns: Columns, origin: Origin) 
 
 
 def _refuse_duplicates(frame: pd.DataFrame, columns: Columns, origin: Origin) -> None:
-    key = folded(list(columns.values()))
+    key = folded([columns[name] for name in KEY])
+    if np.all(key[1:] > key[:-1]):
+        return
     order = np.argsort(key, kind="stable")
     again = np.flatnonzero(key[order][1:] == key[order][:-1])
     if not len(again):
