@@ -18,10 +18,10 @@ def on_github(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.usefixtures("on_github")
-def test_workers_write_one_summary_one_annotation_per_gate_and_their_properties(
+def test_a_run_with_workers_writes_one_summary_one_annotation_per_gate_and_properties(
     judged: Run, pytester: pytest.Pytester
 ) -> None:
-    result = judged("-n2", "--junitxml=junit.xml")
+    result = judged("-n1", "--junitxml=junit.xml")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     summary = (pytester.path / "summary.md").read_text()
     assert summary.count("### aes_audit: fail") == 1
@@ -36,7 +36,7 @@ def test_workers_write_one_summary_one_annotation_per_gate_and_their_properties(
         ("middling", "0.5", "inconclusive"),
     ]
     assert all(len(value) < 200 for each in told for value in each.values()), "no property holds a whole result"
-    result.stdout.fnmatch_lines(["next, look at the pairs: pytest --evidence=table.csv -n2*-k '*bad' --audit-report=*"])
+    result.stdout.fnmatch_lines(["next, look at the pairs: pytest --evidence=table.csv -n1*-k '*bad' --audit-report=*"])
 
 
 @pytest.mark.usefixtures("on_github")
