@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,17 @@ class EmotionTemplate:
     """The `item` of the evidence table."""
     text: str
     """What to draw, with PLACEHOLDER once and no article before it."""
+    scene: str = ""
+    """What stands before the statement, for a matcher that knows nothing but whole captions; empty for nothing."""
 
     def prompt(self, emotion: str) -> str:
         """The template with the emotion filled in."""
         return self.text.replace(PLACEHOLDER, emotion)
+
+    def statement(self, emotion: str) -> str:
+        """What the matcher is asked about the face that was drawn."""
+        said = statement(emotion)
+        return f"{self.scene}, {said[0].lower()}{said[1:]}" if self.scene else said
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +50,17 @@ class EmotionTemplates:
     templates: tuple[EmotionTemplate, ...]
     """At least one; ids differ."""
     digest: str
-    """SHA-256 over ids and texts; independent of white space and key order in the file."""
+    """SHA-256 over the templates; independent of white space and key order in the file."""
 
     @property
     def provenance(self) -> Mapping[str, str | int]:
         """What baselines and reports record of a set."""
         return {"name": self.name, "templates": len(self.templates), "digest": self.digest}
+
+    def first(self, count: int) -> EmotionTemplates:
+        """The first `count` templates, at most all."""
+        templates = self.templates[:count]
+        return replace(self, templates=templates, digest=_digest(templates))
 
 
 def statement(emotion: str) -> str:
@@ -59,7 +71,7 @@ def statement(emotion: str) -> str:
 def read_templates(name_or_path: str) -> EmotionTemplates:
     """Read a shipped set, or any file that ends in .jsonl.
 
-    Each line is an object with `id` and `text`; other keys are ignored. Raises InvalidPrompts naming file and line for
+    Each line is an object with `id`, `text` and perhaps `scene`; other keys are ignored. Raises InvalidPrompts naming file and line for
     anything else, for a repeated id and for a text that has not exactly one PLACEHOLDER.
     """
     path = Path(name_or_path) if name_or_path.endswith(".jsonl") else prompt_set(name_or_path)
@@ -76,12 +88,13 @@ def read_templates(name_or_path: str) -> EmotionTemplates:
 
 
 def _template(where: str, raw: Mapping[str, Any]) -> EmotionTemplate:
-    template = EmotionTemplate(text_at(where, raw, "id"), text_at(where, raw, "text"))
+    scene = text_at(where, raw, "scene") if "scene" in raw else ""
+    template = EmotionTemplate(text_at(where, raw, "id"), text_at(where, raw, "text"), scene)
     if (count := template.text.count(PLACEHOLDER)) != 1:
         raise InvalidPrompts(f"{where}: the text must name the emotion once, as {PLACEHOLDER}; found {count} times.")
     return template
 
 
 def _digest(templates: tuple[EmotionTemplate, ...]) -> str:
-    rows = [[template.id, template.text] for template in templates]
+    rows = [[template.id, template.text, template.scene] for template in templates]
     return hashlib.sha256(json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()

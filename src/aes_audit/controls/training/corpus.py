@@ -27,7 +27,7 @@ from aes_audit.controls.training.workshop import Workshop, write_atomically
 from aes_audit.controls.world import SIDE, render
 from aes_audit.prompts.dimensions import DIMENSIONS
 
-__all__ = ["GROUP", "HELD_SCENES", "Corpus", "draw_corpus", "load_corpus", "scene_group"]
+__all__ = ["GROUP", "HELD_SCENES", "Corpus", "corpus_captions", "draw_corpus", "load_corpus", "scene_group"]
 
 GROUP = 4
 """Scenes per group."""
@@ -87,13 +87,24 @@ def _wordings(scene: Scene, rng: np.random.Generator) -> Iterator[str]:
             yield wide_caption(scene, rng)
 
 
+def _captioned(chunk: int, seed: int) -> tuple[list[Scene], list[str]]:
+    """The scenes of a chunk, and WORDINGS captions of each."""
+    rng = np.random.default_rng((seed, 2, chunk))
+    scenes = [scene for _ in range(_CHUNK // GROUP) for scene in scene_group(rng)]
+    return scenes, [text for scene in scenes for text in _wordings(scene, rng)]
+
+
+def corpus_captions(seed: int) -> Iterator[str]:
+    """Every caption of the corpus at full scale, without drawing a picture."""
+    for chunk in range(_FULL // _CHUNK):
+        yield from _captioned(chunk, seed)[1]
+
+
 def _draw_chunk(chunk: int, folder: Path, tokenizer: Path, seed: int) -> int:
     """Draw one chunk into the arrays; which chunk it is decides everything in it."""
-    rng = np.random.default_rng((seed, 2, chunk))
     arrays = {name: open_memmap(folder / f"{name}.npy", mode="r+") for name in ("images", "texts", "levels", "content")}
     encode = load_tokenizer(tokenizer)
-    scenes = [scene for _ in range(_CHUNK // GROUP) for scene in scene_group(rng)]
-    words = [text for scene in scenes for text in _wordings(scene, rng)]
+    scenes, words = _captioned(chunk, seed)
     tokens = encode(words, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="np")["input_ids"]
     span = slice(chunk * _CHUNK, (chunk + 1) * _CHUNK)
     arrays["images"][span] = np.stack([render(scene) for scene in scenes])
