@@ -110,6 +110,24 @@ def test_a_reward_and_an_editor_are_no_text_to_image_models(tmp_path: Path) -> N
     assert tasks == {"hpsv3": "other", "editor": "image-to-image"}
 
 
+def test_the_results_join_a_card_of_ones_own_as_the_documentation_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "model_card.md"
+    snippet = page.read_text().partition("```python\n")[2].partition("```")[0]
+    main(
+        ["report", "hub", results(tmp_path, line("fail", subject="./my-model")), f"--output={tmp_path / 'model-cards'}"]
+    )
+    (tmp_path / "my-model").mkdir()
+    mine = tmp_path / "my-model" / "README.md"
+    mine.write_text("---\nlicense: mit\n---\n\n# Mine\n")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(snippet, str(page), "exec"), {})
+    assert [each.metric_type for each in read(mine)] == ["quality_shift"]
+    assert ModelCard.load(mine).data.license == "mit"
+    assert "# Mine" in mine.read_text()
+
+
 def test_what_is_there_already_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mine = tmp_path / "out" / "flux-dev" / "README.md"
     mine.parent.mkdir(parents=True)
