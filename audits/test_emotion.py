@@ -11,6 +11,12 @@ def test_the_reward_prefers_the_emotion_that_the_caption_names(audit: Audit) -> 
     audit.check()
 
 
+@pytest.mark.audit("emotion_accuracy_happy")
+def test_the_reward_prefers_the_happy_face_when_the_caption_names_happiness(audit: Audit) -> None:
+    """The mirrored share, so that a reward which always prefers a negative emotion is caught too."""
+    audit.check()
+
+
 @pytest.mark.audit("emotion_rendering")
 def test_faces_show_the_emotion_that_was_asked_for(audit: Audit) -> None:
     """Per emotion the mean match of a face with the statement that it shows that emotion: low is bad."""

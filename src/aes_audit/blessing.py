@@ -143,16 +143,17 @@ def _instruments(session: AuditSession, case: Case) -> Mapping[str, str]:
     scored_by = [] if METRIC_NEEDS[case.metric].scorer == "images" else [case.scorer]
     scorers = case.models if case.metric in REWARD_SUBJECT else scored_by
     names = [case.truth, case.base_model, case.source, case.reference, *scorers]
-    return {name: _revision(session, name) for name in sorted(filter(None, names))}
+    return {name: _revision(session, name, case.set) for name in sorted(filter(None, names))}
 
 
-def _revision(session: LiveSession, name: str) -> str:
+def _revision(session: LiveSession, name: str, set_: str) -> str:
     if name in session.generators:
         return session.generators[name].revision
     if name in session.rewards:
         return session.rewards[name].revision
     for found in session.sets:
-        if name in found.models and (revision := found.revision(name)):
+        # What code draws has one name in every set.
+        if found.set == set_ and name in found.models and (revision := found.revision(name)):
             return revision
     for onlooker in session.preferences.onlookers:
         if onlooker.name == name:

@@ -136,6 +136,12 @@ OPTIONS = (
     Option("--audit-batch-size", "N", "", "images per generator call (default: the model's own setting)", positive),
     Option("--audit-pairs", "N", "", "number of prompt pairs (default: the profile's)", positive),
     Option("--art", "SET", "", "artworks for rewards (docs/art.md): a folder, hub:OWNER/NAME, or control_compositions"),
+    Option(
+        "--emotion",
+        "SET",
+        "",
+        "faces in four emotions for rewards (docs/emotion.md): a folder, control_faces, edited:SPEC",
+    ),
     Option("--photographs", "DIR", "", "photographs that rewards hold against clean counterparts (docs/art.md)"),
     Option("--audit-edit-source", "SPEC", "", "generator whose wide images are edited (default: the profile's)"),
 )

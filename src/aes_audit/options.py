@@ -16,13 +16,19 @@ from aes_audit.option_table import OPTIONS, Option
 from aes_audit.option_values import RepeatPlan
 from aes_audit.resources import packaged_thresholds
 
-__all__ = ["BUILT_IN_ART", "HUB_ART", "RUN_KEY", "AuditConfig", "read_config"]
+__all__ = ["BUILT_IN_ART", "BUILT_IN_FACES", "EDITED_FACES", "HUB_ART", "RUN_KEY", "AuditConfig", "read_config"]
 
 BUILT_IN_ART = "control_compositions"
 """What --art calls the drawn compositions; anything else is a folder or a data set."""
 
 HUB_ART = "hub:"
 """What the name of a data set of the hub begins with."""
+
+BUILT_IN_FACES = "control_faces"
+"""What --emotion calls the drawn faces."""
+
+EDITED_FACES = "edited:"
+"""What --emotion begins with where a model draws the faces and edits them; anything else is a folder."""
 
 RUN_KEY = "aes_audit_run"
 """Under which a worker of xdist is told the name of the run it belongs to."""
@@ -76,6 +82,8 @@ class AuditConfig:
     """Policy for baselines of other hardware or library versions: compare, warn or error."""
     art: str | None = None
     """Artworks that rewards are shown: a folder or a built-in set; None takes the profile's."""
+    emotion: str | None = None
+    """Faces in four emotions for rewards: a folder, a built-in set or an editor; None takes the profile's."""
     photographs: Path | None = None
     """Photographs beside clean counterparts that rewards choose between; None for none."""
     edit_source: str | None = None
@@ -131,6 +139,7 @@ def read_config(config: pytest.Config) -> AuditConfig:
         health=value["audit_health"],
         mismatch=value["audit_baseline_mismatch"],
         art=_art(value["audit_art"], path),
+        emotion=_emotion(value["audit_emotion"], path),
         photographs=path("audit_photographs") if value["audit_photographs"] else None,
         edit_source=value["audit_edit_source"] or None,
         require_pinned=value["audit_require_pinned"],
@@ -168,6 +177,12 @@ def _art(named: str | None, path: Callable[[str], Path]) -> str | None:
         return None
     # Everything but a name is a folder, which is relative to where it was typed.
     return named if named == BUILT_IN_ART or named.startswith(HUB_ART) else str(path("audit_art"))
+
+
+def _emotion(named: str | None, path: Callable[[str], Path]) -> str | None:
+    if not named:
+        return None
+    return named if named == BUILT_IN_FACES or named.startswith(EDITED_FACES) else str(path("audit_emotion"))
 
 
 def _early_stop(config: pytest.Config, value: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from aes_audit.gates.thresholds import Gate, Profile, Thresholds
 from aes_audit.measures.names import METRIC_NEEDS, PAIRED, REWARD_SUBJECT, SCORED_BY, TRUTH_NEEDED
 from aes_audit.options import AuditConfig
 
-__all__ = ["Case", "Subjects", "art_cases", "editing_cases", "live_cases", "live_subjects"]
+__all__ = ["Case", "Subjects", "art_cases", "editing_cases", "emotion_cases", "live_cases", "live_subjects"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,3 +216,14 @@ def art_cases(
             # Whether a taste is narrow is asked of all works; a style says where.
             gate = thresholds.gate(profile.name, "art_z", reward) if group is None else None
             yield Case("art_z", (model,), None, reward, None, gate, group, reference)
+
+
+def emotion_cases(rewards: Sequence[str], model: str, profile: Profile, thresholds: Thresholds) -> Iterator[Case]:
+    """Whether each reward recognises, on the tuples `model`, each negative emotion and happiness beside it."""
+    for metric, needs in METRIC_NEEDS.items():
+        if needs.set != "emotion" or metric not in REWARD_SUBJECT:
+            continue
+        for reward in rewards:
+            gate = thresholds.gate(profile.name, metric, reward)
+            for group in needs.groups:
+                yield Case(metric, (model,), None, reward, None, gate, group)

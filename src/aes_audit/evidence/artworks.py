@@ -20,7 +20,7 @@ from aes_audit.evidence.art_pictures import DrawnPicture, FilePicture, Picture
 from aes_audit.evidence.keys import JSON, digest
 from aes_audit.options import BUILT_IN_ART, HUB_ART
 
-__all__ = ["COLUMNS", "ArtSet", "Artwork", "read_art", "read_table", "table_in", "table_rows"]
+__all__ = ["COLUMNS", "ArtSet", "Artwork", "is_inside", "read_art", "read_table", "table_in", "table_rows"]
 
 COLUMNS = ("image", "caption", "artist", "style", "year")
 """Columns of the table of a folder; the last three may be empty or absent."""
@@ -149,7 +149,7 @@ def read_table(table: Path) -> Iterator[Artwork]:
         where = f"{table}: row {number}"
         cells = {name: _cell(where, name, row.get(name)) for name in COLUMNS}
         image, caption = cells["image"], cells["caption"]
-        if image is None or PurePosixPath(image).is_absolute() or ".." in PurePosixPath(image).parts:
+        if image is None or not is_inside(image):
             raise UsageError(f"{where}: image = {image!r} is not a path inside the folder.")
         if caption is None:
             raise UsageError(f"{where}: no caption for {image}; `aes-audit art caption` writes factual ones.")
@@ -160,6 +160,11 @@ def read_table(table: Path) -> Iterator[Artwork]:
         yield Artwork(image, picture, caption, cells["artist"], cells["style"], cells["year"])
     if not seen:
         raise UsageError(f"{table}: has no rows.")
+
+
+def is_inside(path: str) -> bool:
+    """Whether a path of a table stays inside the table's folder."""
+    return not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
 
 
 def table_rows(table: Path, needed: Sequence[str] = COLUMNS[:2]) -> Iterable[Mapping[str, Any]]:

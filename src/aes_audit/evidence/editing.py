@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aes_audit.errors import InfrastructureError
 from aes_audit.evidence.collecting import image_jobs
@@ -15,13 +14,11 @@ from aes_audit.evidence.keys import item_seed
 from aes_audit.evidence.measuring import Instruments, Measured, Scorers, image_rows, measure, until_intact
 from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.store import ImageRecord, Store
+from aes_audit.evidence.stored_image import StoredImage
 from aes_audit.evidence.table import Evidence
 from aes_audit.generators.editing import EditRequest, ResolvedEditor
 from aes_audit.generators.protocol import ResolvedGenerator
 from aes_audit.prompts.pairs import PromptPair, PromptSet
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 __all__ = ["EditSources", "choose_sources", "collect_edits"]
 
@@ -97,7 +94,7 @@ def _edited(
 ) -> list[ImageRecord]:
     """One record per source, in order; an edit without a source is missing for the source's reason."""
     jobs = [
-        ImageJob(pair.id, "edited", EditRequest(pair.wide, _seed(sources.plan, pair), _StoredPicture(store, record)))
+        ImageJob(pair.id, "edited", EditRequest(pair.wide, _seed(sources.plan, pair), StoredImage(store, record)))
         for pair, record in zip(sources.pairs, found, strict=True)
         if record.sha256 is not None
     ]
@@ -111,26 +108,6 @@ def _edited(
 def _seed(plan: PromptSet, pair: PromptPair) -> int:
     # With the noise that the source was drawn from, a model would only be led back to its source.
     return item_seed(f"{plan.name}, edits", pair.id, plan.repeat)
-
-
-@dataclass(frozen=True, slots=True)
-class _StoredPicture:
-    """A source in the store."""
-
-    store: Store
-    record: ImageRecord
-
-    @property
-    def sha256(self) -> str:
-        """Digest of its file."""
-        assert self.record.sha256 is not None
-        return self.record.sha256
-
-    def open(self) -> Image:
-        """The picture; raises CorruptObject where its bytes have changed."""
-        from PIL import Image
-
-        return Image.open(io.BytesIO(self.store.read_image(self.record))).convert("RGB")
 
 
 def _rows(

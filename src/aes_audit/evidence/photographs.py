@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from aes_audit.errors import UsageError
 from aes_audit.evidence.art_pictures import FilePicture
-from aes_audit.evidence.artworks import Artwork, table_in, table_rows
+from aes_audit.evidence.artworks import Artwork, is_inside, table_in, table_rows
 from aes_audit.evidence.batches import fixed_batches
 from aes_audit.evidence.bench import Bench, Shown
 from aes_audit.evidence.progress import Progress
@@ -60,7 +60,7 @@ def read_photographs(folder: Path) -> PhotographSet:
         if wide in pairs:
             raise UsageError(f"{table}: row {number}: {wide} has a row already.")
         for path in (wide, clean):
-            if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+            if not is_inside(path):
                 raise UsageError(f"{table}: row {number}: {path!r} is not a path inside the folder.")
         one, other = (Artwork(wide, FilePicture(folder / path), caption) for path in (clean, wide))
         pairs[wide] = (one, other)

@@ -52,6 +52,8 @@ class Profile:
     """The artworks that rewards are shown: a folder or `control_compositions`; empty for none."""
     art_reference: str = ""
     """The generator whose originals art is compared with; empty takes the first of the pool."""
+    emotion: str = ""
+    """Faces in four emotions that rewards are shown: a folder, `control_faces` or `edited:SPEC`; empty for none."""
     recipe: str | None = None
     """The recipe (`default` or `paper`) of every generator whose SPEC names none; None leaves it to the zoo."""
 
@@ -190,7 +192,7 @@ def _profile(where: str, name: str, table: Mapping[str, Any]) -> Profile:
 
 _COUNTS = frozenset({"pairs", "edits"})
 _EDITING = frozenset({"edit_source", "edits"})
-_OPTIONAL = _EDITING | {"art", "art_reference", "recipe"}
+_OPTIONAL = _EDITING | {"art", "art_reference", "emotion", "recipe"}
 
 
 def _is_strings(value: Any) -> bool:

@@ -65,7 +65,8 @@ def live_sets(session: LiveSession) -> tuple[LiveSet, ...]:
     """Every set of this run. Raises UsageError for one that was named and cannot be read."""
     from aes_audit.live.art import live_art
     from aes_audit.live.edits import live_edits
+    from aes_audit.live.emotion import live_emotion
     from aes_audit.live.photographs import live_photographs
 
-    found = (live_edits(session), live_art(session), live_photographs(session))
+    found = (live_edits(session), live_art(session), live_emotion(session), live_photographs(session))
     return tuple(each for each in found if each is not None)

@@ -1,0 +1,58 @@
+"""The set `emotion` of rewards: one scene in four emotions, its pictures under the captions that are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from aes_audit.evidence.batches import fixed_batches
+from aes_audit.evidence.bench import Bench, Shown
+from aes_audit.evidence.emotion_tuples import EmotionTuple, TupleSet, filled
+from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.schema import EMOTIONS
+from aes_audit.evidence.scoring import BATCH
+from aes_audit.evidence.store import Store
+from aes_audit.evidence.table import Evidence
+from aes_audit.rewards.protocol import ResolvedReward
+
+__all__ = ["captions_of", "collect_emotion", "tuple_rows"]
+
+HAPPY = EMOTIONS[0]
+
+
+def collect_emotion(tuples: TupleSet, rewards: Sequence[ResolvedReward], store: Store, progress: Progress) -> Evidence:
+    """The `emotion` evidence of rewards: every picture under the captions of `captions_of`.
+
+    Touches a reward only for what the store does not hold. A picture that cannot be read is missing, with its reason.
+    Raises InfrastructureError or StoreUnusable.
+    """
+    bench = Bench.of(tuples.digest, rewards, store)
+    return Evidence.from_rows(tuple_rows(tuples.model, tuples.tuples, bench, progress), source=tuples.name)
+
+
+def captions_of(image: str) -> tuple[str, ...]:
+    """The emotions under whose captions the image of one emotion is shown.
+
+    The happy one competes with each of the others under its caption, and each of them with it under the happy one.
+    Other combinations enter no metric.
+    """
+    return EMOTIONS if image == HAPPY else (HAPPY, image)
+
+
+def tuple_rows(
+    model: str, tuples: Sequence[EmotionTuple], bench: Bench, progress: Progress
+) -> Iterator[Mapping[str, Any]]:
+    """The rows of tuples in order: per picture, reward and caption one."""
+    plan = [(one, image, _shown(one, image)) for one in tuples for image in EMOTIONS]
+    with progress.bar(f"{model}: faces", done=0, total=len(plan), unit="image") as tick:
+        for batch in fixed_batches(plan, BATCH):
+            for (one, image, shown), known in zip(batch, bench.score([shown for *_, shown in batch]), strict=True):
+                about = {"model": model, "set": "emotion", "item": one.id, "image": image, **one.columns.get(image, {})}
+                for name in bench.scorers:
+                    for prompt in shown.texts:
+                        yield {**about, "prompt": prompt, "scorer": name, **bench.outcome(shown, known, name, prompt)}
+            tick(len(batch))
+
+
+def _shown(one: EmotionTuple, image: str) -> Shown:
+    return Shown(one.pictures[image], {emotion: filled(one.caption, emotion) for emotion in captions_of(image)})

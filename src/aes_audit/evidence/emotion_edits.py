@@ -1,0 +1,115 @@
+"""Tuples that an editor makes: a happy face drawn from a template, and three edits of it by the same model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aes_audit.evidence.bench import Bench
+from aes_audit.evidence.emotion import HAPPY, tuple_rows
+from aes_audit.evidence.emotion_tuples import EmotionTuple
+from aes_audit.evidence.generating import ImageJob, generate_images
+from aes_audit.evidence.images import image_columns, told_apart
+from aes_audit.evidence.keys import digest, item_seed
+from aes_audit.evidence.measuring import until_intact
+from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.schema import EMOTIONS
+from aes_audit.evidence.store import ImageRecord, Store
+from aes_audit.evidence.stored_image import StoredImage
+from aes_audit.evidence.table import Evidence
+from aes_audit.generators.editing import EditRequest, ResolvedEditor
+from aes_audit.generators.protocol import ImageRequest
+from aes_audit.prompts.emotion import EmotionTemplate, EmotionTemplates
+from aes_audit.rewards.protocol import ResolvedReward
+
+__all__ = ["EditedTuples", "collect_edited_emotion"]
+
+
+@dataclass(frozen=True, slots=True)
+class EditedTuples:
+    """Tuples that are not made yet."""
+
+    editor: ResolvedEditor
+    """Draws the happy faces as the text-to-image model it is, and edits them."""
+    templates: EmotionTemplates
+    """One tuple each; a template with its emotion is the caption."""
+    repeat: int = 0
+    """Counts the runs of a calibration that draws everything again."""
+
+    @property
+    def digest(self) -> str:
+        """Of model, settings and captions."""
+        return digest({"editor": dict(self.editor.identity), "templates": self.templates.digest})
+
+    def seed(self, template: EmotionTemplate, image: str) -> int:
+        """Of an image: the edits of one face share theirs, which is not the one that the face was drawn with."""
+        made = "tuples" if image == HAPPY else "tuples, edits"
+        return item_seed(f"{self.templates.name}, {made}", template.id, self.repeat)
+
+
+def collect_edited_emotion(
+    tuples: EditedTuples, model: str, rewards: Sequence[ResolvedReward], store: Store, progress: Progress
+) -> Evidence:
+    """The `emotion` evidence of rewards on edited faces, which are called `model`.
+
+    Touches a model only for what the store does not hold. Raises InfrastructureError or StoreUnusable, MissingScores
+    where the model cannot edit.
+    """
+    bench = Bench.of(tuples.digest, rewards, store)
+
+    def attempt(relied_on: list[ImageRecord]) -> list[Mapping[str, Any]]:
+        happy = _happy(tuples, store, progress)
+        relied_on += happy.values()
+        edited = _edited(tuples, happy, store, progress)
+        relied_on += edited.values()
+        records = {**{(item, HAPPY): record for item, record in happy.items()}, **edited}
+        made = [_tuple(tuples, one, records, store) for one in tuples.templates.templates]
+        return list(tuple_rows(model, made, bench, progress))
+
+    return Evidence.from_rows(until_intact(model, store, attempt), source=model)
+
+
+def _happy(tuples: EditedTuples, store: Store, progress: Progress) -> dict[str, ImageRecord]:
+    """Item -> its happy image."""
+    jobs = [
+        ImageJob(one.id, HAPPY, ImageRequest(one.prompt(HAPPY), tuples.seed(one, HAPPY)))
+        for one in tuples.templates.templates
+    ]
+    records = told_apart(jobs, generate_images(tuples.editor.model, jobs, store, progress))
+    return {job.item: record for job, record in zip(jobs, records, strict=True)}
+
+
+def _edited(
+    tuples: EditedTuples, happy: Mapping[str, ImageRecord], store: Store, progress: Progress
+) -> dict[tuple[str, str], ImageRecord]:
+    """Item and emotion -> the edit; one without a happy image is missing for that image's reason."""
+    asked = [(one, emotion) for one in tuples.templates.templates for emotion in EMOTIONS if emotion != HAPPY]
+    jobs = [
+        ImageJob(
+            one.id,
+            emotion,
+            EditRequest(one.prompt(emotion), tuples.seed(one, emotion), StoredImage(store, happy[one.id])),
+        )
+        for one, emotion in asked
+        if happy[one.id].sha256 is not None
+    ]
+    records = told_apart(jobs, generate_images(tuples.editor, jobs, store, progress))
+    made = {(job.item, job.image): record for job, record in zip(jobs, records, strict=True)}
+    return {
+        (one.id, emotion): made.get((one.id, emotion))
+        or replace(happy[one.id], error=f"its happy image is missing: {happy[one.id].error}")
+        for one, emotion in asked
+    }
+
+
+def _tuple(
+    tuples: EditedTuples, template: EmotionTemplate, made: Mapping[tuple[str, str], ImageRecord], store: Store
+) -> EmotionTuple:
+    records = {emotion: made[template.id, emotion] for emotion in EMOTIONS}
+    columns = {
+        emotion: {"seed": tuples.seed(template, emotion), "strength": tuples.editor.strength, **image_columns(record)}
+        for emotion, record in records.items()
+    }
+    pictures = {emotion: StoredImage(store, record) for emotion, record in records.items()}
+    return EmotionTuple(template.id, template.text, pictures, columns)

@@ -1,0 +1,191 @@
+"""Faces in four emotions in a live run: which tuples the audited rewards are shown, and what is measured of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from aes_audit.errors import UsageError
+from aes_audit.generators.editing import STRENGTH, ResolvedEditor
+from aes_audit.generators.resolve import DiffusersModel
+from aes_audit.live.account import short
+from aes_audit.options import EDITED_FACES
+from aes_audit.planning import Case, emotion_cases
+
+if TYPE_CHECKING:
+    from aes_audit.evidence.emotion_edits import EditedTuples
+    from aes_audit.evidence.emotion_tuples import TupleSet
+    from aes_audit.evidence.table import Evidence
+    from aes_audit.live.session import LiveSession
+    from aes_audit.prompts.emotion import EmotionTemplates
+    from aes_audit.rewards.protocol import ResolvedReward
+
+__all__ = ["LiveEditedTuples", "LiveEmotion", "LiveTuples", "live_emotion"]
+
+
+class LiveEmotion(ABC):
+    """One scene in four emotions, many times."""
+
+    set = "emotion"
+    metrics = frozenset({"emotion_accuracy", "emotion_accuracy_happy"})
+    generators: Sequence[str] = ()
+
+    def __init__(self, session: LiveSession, name: str, model: str, items: Sequence[str]) -> None:
+        """`name` is the set's, `model` what the evidence calls its tuples, `items` their ids."""
+        self.session = session
+        self.name = name
+        self.model = model
+        self.items = frozenset(items)
+
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """Of captions, and of what makes the pictures as far as it is known before they are looked at."""
+
+    @property
+    @abstractmethod
+    def about(self) -> Mapping[str, Any]:
+        """What the provenance says besides name, digest and number."""
+
+    @abstractmethod
+    def collect(self, model: str) -> Evidence:
+        """The pictures under the captions that are compared, by the audited rewards and the matcher."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """One name."""
+        return (self.model,)
+
+    @property
+    def rewards(self) -> list[ResolvedReward]:
+        """Beside the audited ones the matcher, which says whether the pictures show their emotions."""
+        session = self.session
+        return [
+            session.rewards[name] for name in dict.fromkeys([*session.subjects.rewards, session.named_profile.matcher])
+        ]
+
+    def cases(self) -> Sequence[Case]:
+        """For each audited reward and negative emotion, whether it is recognised, and happiness beside it."""
+        session = self.session
+        return tuple(emotion_cases(session.subjects.rewards, self.model, session.profile, session.thresholds))
+
+    def expected(self, case: Case) -> frozenset[str]:
+        """Ids of the tuples."""
+        return self.items
+
+    def planned(self, metric: str) -> int:
+        """The number of tuples."""
+        return len(self.items)
+
+    def revision(self, model: str) -> str:
+        """The set and its digest."""
+        return f"{self.name}, {self.digest}"
+
+    def header(self) -> Iterator[str]:
+        """One line for the head of the run."""
+        yield f"  emotion: {len(self.items)} tuples of {self.name} ({self.digest[:12]}), {self.made}"
+
+    @property
+    @abstractmethod
+    def made(self) -> str:
+        """Who made the pictures, in words."""
+
+    def provenance(self) -> Mapping[str, Any]:
+        """What the results file says about them."""
+        about = {"set": self.name, "model": self.model, "digest": self.digest, "tuples": len(self.items)}
+        return {"emotion": {**about, **self.about}}
+
+
+class LiveTuples(LiveEmotion):
+    """Tuples whose pictures are there: of a folder, or drawn by code."""
+
+    def __init__(self, session: LiveSession, tuples: TupleSet) -> None:
+        """`tuples` are scored as they are."""
+        super().__init__(session, tuples.name, tuples.model, [one.id for one in tuples.tuples])
+        self.tuples = tuples
+
+    @property
+    def digest(self) -> str:
+        """Of the table, or of the drawing."""
+        return self.tuples.digest
+
+    @property
+    def made(self) -> str:
+        """Drawings are called so."""
+        return "drawn by code" if self.tuples.drawn else "pictures of the folder"
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """Whether code drew them."""
+        return {"drawn": self.tuples.drawn}
+
+    def collect(self, model: str) -> Evidence:
+        """Every picture under its captions."""
+        from aes_audit.evidence.emotion import collect_emotion
+
+        return collect_emotion(self.tuples, self.rewards, self.session.store, self.session.progress)
+
+
+class LiveEditedTuples(LiveEmotion):
+    """Tuples that a model makes: it draws happy faces, and edits them."""
+
+    def __init__(self, session: LiveSession, spec: str, templates: EmotionTemplates) -> None:
+        """`spec` names the model, `templates` what it draws."""
+        super().__init__(session, templates.name, f"{spec} edits", [one.id for one in templates.templates])
+        self.spec = spec
+        self.templates = templates
+        self.generators = (spec,)
+
+    @cached_property
+    def tuples(self) -> EditedTuples:
+        """Model and templates, pinned; raises UsageError for a model that takes no picture."""
+        from aes_audit.evidence.emotion_edits import EditedTuples
+
+        model = self.session.generators[self.spec]
+        if not isinstance(model, DiffusersModel):
+            raise UsageError(
+                f"--emotion={EDITED_FACES}{self.spec}: it cannot edit here; name a model of diffusers, or put its "
+                "pictures into a folder (docs/emotion.md)."
+            )
+        return EditedTuples(ResolvedEditor(model), self.templates, self.session.prompts.repeat)
+
+    @property
+    def digest(self) -> str:
+        """Of model, settings and captions."""
+        return self.tuples.digest
+
+    @property
+    def made(self) -> str:
+        """By whom, and how strongly edited."""
+        revision = short(self.session.generators[self.spec].revision)
+        return f"happy faces of {self.spec} ({revision}) and its edits of them, strength {STRENGTH:g}"
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """The editor and its templates."""
+        return {"editor": self.spec, "strength": STRENGTH, "templates": dict(self.templates.provenance)}
+
+    def collect(self, model: str) -> Evidence:
+        """The pictures, made where the store lacks them, under their captions."""
+        from aes_audit.evidence.emotion_edits import collect_edited_emotion
+
+        return collect_edited_emotion(self.tuples, model, self.rewards, self.session.store, self.session.progress)
+
+
+def live_emotion(session: LiveSession) -> LiveEmotion | None:
+    """The tuples that were named, else the profile's; None without either, or where no reward is audited.
+
+    Raises UsageError, InvalidPrompts.
+    """
+    named = session.config.emotion or session.profile.emotion
+    if not named or not session.subjects.rewards:
+        return None
+    if named.startswith(EDITED_FACES):
+        from aes_audit.prompts.emotion import read_templates
+
+        return LiveEditedTuples(session, named.removeprefix(EDITED_FACES), read_templates("emotion_templates"))
+    from aes_audit.evidence.emotion_tuples import read_tuples
+
+    return LiveTuples(session, read_tuples(named, session.config.rootdir))
