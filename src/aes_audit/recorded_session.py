@@ -11,6 +11,7 @@ from aes_audit.measures.names import METRIC_NEEDS
 from aes_audit.options import AuditConfig
 from aes_audit.planning import Case, Subjects
 from aes_audit.recorded_planning import recorded_cases
+from aes_audit.report.escaping import printable
 from aes_audit.session import AuditSession
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class RecordedSession(AuditSession):
         """Where the evidence comes from and whom it is about."""
         return [
             f"aes_audit: profile {self.profile.name}, {len(self.table)} rows of evidence from {self.config.evidence}",
-            f"  generators: {', '.join(self.subjects.generators)}",
+            f"  generators: {', '.join(map(printable, self.subjects.generators))}",
             *(f"  gate {gate.metric} {gate.text}: {seen}" for gate, seen in self._sights()),
         ]
 

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,14 +153,19 @@ class AuditRun:
         """Write what was asked for: results file, run folder, step summary; false when one of them could not be."""
         if not self.opened or self.is_worker:
             return True
-        try:
-            if self.config.json_path or self.config.report_path:
-                provenance = run_provenance(self.session.provenance(), self._started)
-                self._write({**provenance, "interrupted": interrupted})
-            write_step_summary(os.environ, self.entries, self.next_command)
-        except UsageError as error:
-            self._complaint = str(error)
+        with self._complaining():
+            self._write({**run_provenance(self.session.provenance(), self._started), "interrupted": interrupted})
+        with self._complaining():
+            write_step_summary(os.environ, self.entries, self.next_command, interrupted=interrupted)
         return self._complaint is None
+
+    @contextmanager
+    def _complaining(self) -> Iterator[None]:
+        """What cannot be written keeps nothing else from being written; the first fault is said at the end."""
+        try:
+            yield
+        except UsageError as error:
+            self._complaint = self._complaint or str(error)
 
     def _write(self, run: Mapping[str, Any]) -> None:
         if self.config.json_path:

@@ -91,7 +91,7 @@ def test_no_input_is_ever_run_or_splits_a_word(runner: Runner, name: str) -> Non
     inputs = {"args": "--evidence=table.csv", "install": "false", **{name: HOSTILE}}
     done = runner.run(**inputs)
     assert done.codes["Audit"] in (1, 4)
-    assert done.codes["Name the cache"] == 0
+    assert done.codes["Name the cache"] == 0, done.log
     assert not list(runner.workspace.rglob("created"))
 
 
@@ -111,12 +111,12 @@ def test_the_control_pair_passes_and_fails_end_to_end(tmp_path: Path) -> None:
     common = {"base_model": "control/faithful", "args": small, "install": "false"}
     passed = runner.run(model="control/instructed", report="good", **common)
     assert passed.codes == {"Name the cache": 0, "Audit": 0}, passed.log
-    assert passed.outputs["verdict"] in ("pass", "inconclusive")
+    assert passed.outputs["verdict"] in ("pass", "inconclusive"), passed.log
     assert passed.outputs["changed"] == "true"
     assert re.fullmatch(r"aes-audit-\w{12}-[\w.+]+", passed.outputs["key"])
     assert passed.outputs["key"].startswith(f"{passed.outputs['prompts']}-")
     failed = runner.run(model="control/beautified", report="bad", **common)
     assert failed.codes["Audit"] == 1, failed.log
-    assert failed.outputs["verdict"] == "fail"
+    assert failed.outputs["verdict"] == "fail", failed.log
     again = runner.run(model="control/beautified", report="bad", **common)
     assert "changed" not in again.outputs, "a warm run has nothing to keep"

@@ -156,3 +156,9 @@ def test_the_verdict_of_a_run_is_one_word(tmp_path: Path, capsys: pytest.Capture
     ):
         assert main(["report", "verdict", results(tmp_path, *map(line, verdicts))]) == 0
         assert capsys.readouterr().out == f"{word}\n"
+
+
+def test_an_interrupted_run_has_not_passed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for verdict, word in (("pass", "error"), ("fail", "fail")):
+        assert main(["report", "verdict", results(tmp_path, line(verdict), interrupted=True)]) == 0
+        assert capsys.readouterr().out == f"{word}\n"

@@ -96,3 +96,9 @@ def test_without_a_place_or_entries_nothing_is_written(tmp_path: Path) -> None:
 def test_a_summary_that_cannot_be_written_is_said_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^step summary .* cannot be written: [^\n]+\.$"):
         write_step_summary({"GITHUB_STEP_SUMMARY": str(tmp_path)}, [line()])
+
+
+def test_an_interrupted_run_says_so() -> None:
+    summary = step_summary([line()], interrupted=True)
+    assert summary.startswith("### aes_audit: error\n")
+    assert "interrupted" in summary

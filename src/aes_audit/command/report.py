@@ -39,7 +39,8 @@ def _verdict(arguments: Sequence[str]) -> int:
 
     parser = OneLineParser(prog="aes-audit report verdict", description="Print the worst verdict of a run.")
     parser.add_argument("run", metavar="RUN", help="run folder or results file")
-    print(overall(RunFolder.read(parser.parse_args(arguments).run).measurements))
+    found = RunFolder.read(parser.parse_args(arguments).run)
+    print(overall(found.measurements, interrupted=bool(found.run.get("interrupted"))))
     return 0
 
 

@@ -33,12 +33,12 @@ def ordered(entries: Sequence[Entry]) -> list[Entry]:
     return sorted(entries, key=lambda entry: (ORDER.index(outcome(entry)), subject(entry), about(entry)))
 
 
-def overall(entries: Sequence[Entry]) -> str:
+def overall(entries: Sequence[Entry], *, interrupted: bool = False) -> str:
     """One word for a whole run: its worst outcome, where a failure outweighs what was not measured.
 
-    `error` for a run without measurements; `advisory` only where nothing was gated.
+    At least `error` for a run without measurements or one that was interrupted; `advisory` where nothing was gated.
     """
-    found = {outcome(entry) for entry in entries} or {"error"}
+    found = {outcome(entry) for entry in entries} | ({"error"} if interrupted or not entries else set())
     return next(word for word in ("fail", "error", "inconclusive", "pass", "advisory") if word in found)
 
 

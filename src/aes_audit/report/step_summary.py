@@ -21,7 +21,9 @@ _RESERVED = 512
 """Bytes kept for saying what was left out."""
 
 
-def write_step_summary(environment: Mapping[str, str], entries: Sequence[Entry], command: str | None = None) -> None:
+def write_step_summary(
+    environment: Mapping[str, str], entries: Sequence[Entry], command: str | None = None, *, interrupted: bool = False
+) -> None:
     """Append to the file that GITHUB_STEP_SUMMARY names; nothing where it names none or there are no entries.
 
     What earlier commands of the step wrote counts towards the limit. Raises UsageError when the file cannot be written.
@@ -33,19 +35,22 @@ def write_step_summary(environment: Mapping[str, str], entries: Sequence[Entry],
     try:
         written = path.stat().st_size if path.exists() else 0
         with path.open("a", encoding="utf-8") as file:
-            file.write(step_summary(entries, LIMIT - written, command))
+            file.write(step_summary(entries, LIMIT - written, command, interrupted=interrupted))
     except OSError as error:
         raise UsageError(f"step summary {path} cannot be written: {error.strerror}.") from error
 
 
-def step_summary(entries: Sequence[Entry], limit: int = LIMIT, command: str | None = None) -> str:
+def step_summary(
+    entries: Sequence[Entry], limit: int = LIMIT, command: str | None = None, *, interrupted: bool = False
+) -> str:
     """Verdict, counts, a table of all measurements, why each bad one is bad, and what to run next.
 
     At most `limit` bytes of UTF-8: what does not fit is left out from the end of the table and of the reasons, and
     said so. Empty when not even the counts fit.
     """
     shown = ordered(entries)
-    head = f"### aes_audit: {overall(entries)}\n\n{counts(entries)}\n\n"
+    lost = "The run was interrupted: audits that it did not reach are missing here.\n\n" if interrupted else ""
+    head = f"### aes_audit: {overall(entries, interrupted=interrupted)}\n\n{counts(entries)}\n\n{lost}"
     tail = f"\nNext:\n\n<pre>{html.escape(printable(command))}</pre>\n" if command else ""
     room = limit - _RESERVED - len((head + tail).encode())
     if room < 0:
