@@ -31,8 +31,9 @@ def module_page(path: Path, name: str, only: tuple[str, ...] = ()) -> str:
     for node, note in zip(tree.body, [*tree.body[1:], None], strict=True):
         if isinstance(node, ast.ClassDef | _Function) and node.name in wanted:
             lines += [*_entry(node), ""]
-        elif (constant := _constant(node)) in wanted:
-            lines += [f"### `{constant}`", "", *_prose(_said(note)), ""]
+        elif constants := [name for name in _names(node) if name in wanted]:
+            headings = (line for name in constants for line in (f"### `{name}`", ""))
+            lines += [*headings, *_prose(_said(note)), ""]
     return "\n".join(lines)
 
 
@@ -54,7 +55,7 @@ def _members(node: ast.ClassDef) -> Iterator[str]:
     for member, note in zip(node.body, [*node.body[1:], None], strict=True):
         if isinstance(member, _Function) and (member.name == "__init__" or not member.name.startswith("_")):
             yield _item(_signature(member).removeprefix("def "), ast.get_docstring(member) or "")
-        elif isinstance(member, ast.AnnAssign) and not (_constant(member) or "_").startswith("_"):
+        elif isinstance(member, ast.AnnAssign) and not _names(member)[0].startswith("_"):
             yield _item(ast.unparse(member), _said(note))
 
 
@@ -74,10 +75,10 @@ def _signature(node: ast.ClassDef | _Function) -> str:
     return f"def {node.name}({arguments}){answer}"
 
 
-def _constant(node: ast.stmt) -> str | None:
-    """The name that a statement gives a value."""
-    target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
-    return target.id if isinstance(target, ast.Name) else None
+def _names(node: ast.stmt) -> list[str]:
+    """What a statement gives values to."""
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return [part.id for target in targets if target for part in ast.walk(target) if isinstance(part, ast.Name)]
 
 
 def _said(node: ast.stmt | None) -> str:

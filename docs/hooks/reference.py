@@ -83,8 +83,8 @@ def commands(path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Every command of `aes-audit`, found by reading the help of the one above it."""
     text = help_text(path)
     named = re.findall(rf"`{' '.join(('aes-audit', *path))} ([a-z-]+) --help`", text)
-    choices = re.search(r"^ +\{([a-z,-]+)\}", text, re.MULTILINE)
-    for name in named or (choices[1].split(",") if choices else ()):
+    choices = re.match(r"usage: .* ([a-z-]+(?:\|[a-z-]+)+) \.\.\.", text)
+    for name in named or (choices[1].split("|") if choices else ()):
         yield (*path, name)
         yield from commands((*path, name))
 
