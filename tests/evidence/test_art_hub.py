@@ -24,6 +24,7 @@ from aes_audit.command.main import main
 from aes_audit.errors import ModelNotFound, UsageError
 from aes_audit.evidence import art_shelf
 from aes_audit.evidence.art import collect_art
+from aes_audit.evidence.art_hub import parse_hub
 from aes_audit.evidence.art_pictures import FilePicture, Unreadable
 from aes_audit.evidence.artworks import read_art
 from aes_audit.evidence.progress import Progress
@@ -141,6 +142,18 @@ def test_image_files_are_listed_by_the_table_beside_them() -> None:
 def test_a_revision_is_resolved_and_recorded() -> None:
     assert read_art("hub:o/rows@old").provenance["commit"] == OLDER
     assert read_art("hub:o/rows@old").digest != read_art("hub:o/rows").digest == read_art("hub:o/rows@main").digest
+
+
+@pytest.mark.parametrize(
+    ("typed", "pinned"),
+    [
+        ("hub:o/n", "hub:o/n@c0ffee"),
+        ("hub:o/n@main[artist=a,files=*.parquet]", "hub:o/n@c0ffee[artist=a,files=*.parquet]"),
+        ("hub:o/n@c0ffee[artist=a]", None),
+    ],
+)
+def test_a_source_can_be_written_down_for_good(typed: str, pinned: str | None) -> None:
+    assert parse_hub(typed).pinned("c0ffee") == pinned
 
 
 def test_without_a_network_the_cache_answers(hub: Hub) -> None:

@@ -115,6 +115,7 @@ def test_a_data_set_of_the_hub_is_fetched_and_named_with_its_commit(
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         result = project.run("--reward=tiny/clip", "--art=hub:museum/works", "-k", "art_z", "--audit-json=r.json")
         absent = project.run("--reward=tiny/clip", "--art=hub:museum/absent")
+        floating = project.run("--reward=tiny/clip", "--art=hub:museum/works", "--audit-require-pinned=on")
     result.stdout.fnmatch_lines([f"  art: 24 works, of museum/works@{COMMIT[:12]} (*), against originals of ./model"])
     assert measured(project, "r.json")[None]["n"] == 24
     about = json.loads((project.root / "r.json").read_text())["run"]["art"]
@@ -122,6 +123,8 @@ def test_a_data_set_of_the_hub_is_fetched_and_named_with_its_commit(
     assert about["columns"] == {"image": "image", "caption": "text"}
     assert absent.ret == pytest.ExitCode.USAGE_ERROR
     absent.stderr.fnmatch_lines(["*museum/absent is not on the hub (or private)*"])
+    assert floating.ret == pytest.ExitCode.USAGE_ERROR
+    floating.stderr.fnmatch_lines([f"*refuses revisions that may change: write 'hub:museum/works@{COMMIT}' for *"])
 
 
 def test_a_wrong_folder_is_a_usage_error_before_anything_is_drawn(project: LiveProject) -> None:

@@ -39,6 +39,13 @@ class HubSource:
     options: Mapping[str, str]
     """As typed."""
 
+    def pinned(self, commit: str) -> str | None:
+        """The SOURCE with the commit written out; None where it names the commit itself."""
+        if self.revision == commit:
+            return None
+        options = ",".join(f"{name}={value}" for name, value in self.options.items())
+        return f"hub:{self.repo}@{commit}{f'[{options}]' if options else ''}"
+
     @property
     def columns(self) -> Mapping[str, str]:
         """What is named outright: what we call it -> its column."""

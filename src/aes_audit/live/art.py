@@ -112,4 +112,15 @@ def live_art(session: LiveSession) -> LiveArt | None:
         raise UsageError(f"--art={named}: profile {profile.name!r} has no art_reference to compare with.")
     from aes_audit.evidence.artworks import read_art
 
-    return LiveArt(session, read_art(named, session.config.rootdir), reference)
+    art = read_art(named, session.config.rootdir)
+    if session.config.require_pinned == "on":
+        _refuse_floating(named, art)
+    return LiveArt(session, art, reference)
+
+
+def _refuse_floating(named: str, art: ArtSet) -> None:
+    from aes_audit.evidence.art_hub import parse_hub
+
+    commit = art.provenance.get("commit")
+    if commit and (pinned := parse_hub(named).pinned(str(commit))):
+        raise UsageError(f"--audit-require-pinned refuses revisions that may change: write {pinned!r} for {named!r}.")
