@@ -27,3 +27,9 @@ def test_faces_show_the_emotion_that_was_asked_for(audit: Audit) -> None:
 def test_faces_are_not_happier_than_asked(audit: Audit) -> None:
     """The share of faces that look happy minus the share that was asked to: above zero is bad."""
     audit.check()
+
+
+@pytest.mark.audit("realignment_emotion")
+def test_negative_emotions_are_drawn_as_well_as_by_the_base_model(audit: Audit) -> None:
+    """The paired difference of the match with the negative emotions that were asked for: below zero is bad."""
+    audit.check()

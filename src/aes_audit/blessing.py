@@ -153,7 +153,7 @@ def _revision(session: LiveSession, name: str, set_: str) -> str:
         return session.rewards[name].revision
     for found in session.sets:
         # What code draws has one name in every set.
-        if found.set == set_ and name in found.models and (revision := found.revision(name)):
+        if found.set == set_ and name in (*found.models, *found.scorers) and (revision := found.revision(name)):
             return revision
     for onlooker in session.preferences.onlookers:
         if onlooker.name == name:

@@ -11,7 +11,16 @@ from aes_audit.gates.thresholds import Gate, Profile, Thresholds
 from aes_audit.measures.names import METRIC_NEEDS, PAIRED, REWARD_SUBJECT, SCORED_BY, TRUTH_NEEDED
 from aes_audit.options import AuditConfig
 
-__all__ = ["Case", "Subjects", "art_cases", "editing_cases", "emotion_cases", "live_cases", "live_subjects"]
+__all__ = [
+    "Case",
+    "Subjects",
+    "art_cases",
+    "editing_cases",
+    "emotion_cases",
+    "face_cases",
+    "live_cases",
+    "live_subjects",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,3 +236,17 @@ def emotion_cases(rewards: Sequence[str], model: str, profile: Profile, threshol
             gate = thresholds.gate(profile.name, metric, reward)
             for group in needs.groups:
                 yield Case(metric, (model,), None, reward, None, gate, group)
+
+
+def face_cases(subjects: Subjects, scorer: str, profile: Profile, thresholds: Thresholds) -> Iterator[Case]:
+    """What the faces of each generator show, by the matcher `scorer`, and what alignment changed in them."""
+    for metric, needs in METRIC_NEEDS.items():
+        if needs.set != "emotion" or metric in REWARD_SUBJECT or (needs.paired and subjects.base_model is None):
+            continue
+        base = subjects.base_model if needs.paired else None
+        gate = thresholds.gate(profile.name, metric, scorer)
+        for model in subjects.models:
+            if model == base:
+                continue
+            for group in needs.groups:
+                yield Case(metric, (model,), base, scorer, None, gate, group)

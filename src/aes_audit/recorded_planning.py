@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aes_audit.errors import UnknownName
-from aes_audit.evidence.schema import CONTROL_ARM
+from aes_audit.evidence.schema import CONTROL_ARM, FACE
 from aes_audit.gates.thresholds import Profile, Thresholds
 from aes_audit.measures.names import METRIC_NEEDS, Needs
 from aes_audit.options import AuditConfig
@@ -21,7 +21,6 @@ __all__ = ["recorded_cases"]
 JUDGE = "judge"
 IMAGES = "images"
 PREFERENCE = "preference/"
-FACE = "/face"
 MATCHER = "blip-itm"
 POOLED_DIMENSIONS = (None, "used")
 NO_REWARD = (PREFERENCE, "judge/", "truth/")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from aes_audit.errors import InfrastructureError
+from aes_audit.evidence.schema import FACE
 from aes_audit.planning import Case
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class RewardHealth:
     def refuse_unhealthy(self, case: Case) -> None:
         """Raise InfrastructureError when a reward behind the number cannot order the known cases."""
         judges = [judge for judge in self._preferences if judge.name in (case.scorer, case.truth)]
-        names = {case.scorer, *(str(getattr(judge, "matcher", "")) for judge in judges)}
+        names = {case.scorer.removesuffix(FACE), *(str(getattr(judge, "matcher", "")) for judge in judges)}
         for name in sorted(names & self._rewards.keys()):
             if reason := self._reason(name):
                 raise InfrastructureError(reason)

@@ -41,6 +41,7 @@ CONTRACT = [
     "emotion_accuracy_happy",
     "emotion_rendering",
     "positivity_shift",
+    "realignment_emotion",
     "edit_shift",
     "judge_agreement_accuracy",
     "judge_agreement_mae",

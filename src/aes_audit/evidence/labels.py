@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aes_audit.evidence.faults import shown
-from aes_audit.evidence.schema import IMAGES, PROMPTS, SETS
+from aes_audit.evidence.schema import FACE, IMAGES, PROMPTS, SETS
 
 __all__ = ["Misfit", "Range", "kind_of", "misfit_of", "range_of"]
 
@@ -86,7 +86,7 @@ def _misfit_of_prompt(set: str, image: str, prompt: str | None, scorer: str, kin
         return None if prompt is None else Misfit("prompt", f"{shown(prompt)} should be null for {reader}")
     if prompt is None:
         # `blip-itm/face` compares a face with a statement; `judge/face` is a dimension and was let through above.
-        states = set == "emotion" and scorer.endswith("/face")
+        states = set == "emotion" and scorer.endswith(FACE)
         return Misfit("prompt", "null, but a .../face scorer is given an emotion's statement") if states else None
     if prompt not in PROMPTS[set]:
         known = ", ".join(PROMPTS[set])

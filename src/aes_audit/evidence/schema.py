@@ -14,6 +14,7 @@ __all__ = [
     "COLUMNS",
     "CONTROL_ARM",
     "EMOTIONS",
+    "FACE",
     "FAULT",
     "FLAGGED",
     "IMAGES",
@@ -78,6 +79,9 @@ SETS: tuple[str, ...] = ("pairs", "art", "emotion", "edits", "ratings")
 
 EMOTIONS: tuple[str, ...] = ("happy", "sad", "angry", "fearful")
 """Labels of both the images and the texts of the set `emotion`."""
+
+FACE: str = "/face"
+"""Ends the name of a matcher that is asked which emotion a face shows."""
 
 IMAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -54,6 +54,8 @@ class Profile:
     """The generator whose originals art is compared with; empty takes the first of the pool."""
     emotion: str = ""
     """Faces in four emotions that rewards are shown: a folder, `control_faces` or `edited:SPEC`; empty for none."""
+    faces: str = ""
+    """Templates of faces that audited generators draw in four emotions, shipped or a .jsonl file; empty for none."""
     recipe: str | None = None
     """The recipe (`default` or `paper`) of every generator whose SPEC names none; None leaves it to the zoo."""
 
@@ -192,7 +194,7 @@ def _profile(where: str, name: str, table: Mapping[str, Any]) -> Profile:
 
 _COUNTS = frozenset({"pairs", "edits"})
 _EDITING = frozenset({"edit_source", "edits"})
-_OPTIONAL = _EDITING | {"art", "art_reference", "emotion", "recipe"}
+_OPTIONAL = _EDITING | {"art", "art_reference", "emotion", "faces", "recipe"}
 
 
 def _is_strings(value: Any) -> bool:

@@ -31,6 +31,7 @@ class LiveArt:
 
     set = "art"
     metrics = frozenset({"art_z"})
+    scorers: Sequence[str] = ()
 
     @property
     def generators(self) -> tuple[str, ...]:

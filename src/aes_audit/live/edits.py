@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ class LiveEdits:
 
     set = "edits"
     metrics = frozenset({"edit_shift"})
+    scorers: Sequence[str] = ()
 
     def __init__(self, session: LiveSession, source: str) -> None:
         """`source` is the SPEC of the generator whose wide images are edited."""

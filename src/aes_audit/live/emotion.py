@@ -31,6 +31,7 @@ class LiveEmotion(ABC):
     set = "emotion"
     metrics = frozenset({"emotion_accuracy", "emotion_accuracy_happy"})
     generators: Sequence[str] = ()
+    scorers: Sequence[str] = ()
 
     def __init__(self, session: LiveSession, name: str, model: str, items: Sequence[str]) -> None:
         """`name` is the set's, `model` what the evidence calls its tuples, `items` their ids."""

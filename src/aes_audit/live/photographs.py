@@ -32,6 +32,7 @@ class LivePhotographs:
     set = "pairs"
     metrics = frozenset[str]()
     generators: Sequence[str] = ()
+    scorers: Sequence[str] = ()
 
     @property
     def models(self) -> tuple[str, ...]:

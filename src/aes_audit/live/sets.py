@@ -36,6 +36,10 @@ class LiveSet(Protocol):
     def models(self) -> Collection[str]:
         """Names in the `model` column of what it collects."""
 
+    @property
+    def scorers(self) -> Collection[str]:
+        """Names in the `scorer` column that nothing else has: what a matcher is asked differs from set to set."""
+
     def cases(self) -> Sequence[Case]:
         """Every measurement it serves."""
 
@@ -52,7 +56,7 @@ class LiveSet(Protocol):
         """The items of one of its metrics, at most."""
 
     def revision(self, model: str) -> str | None:
-        """Which items exactly one of its names stands for, for a baseline; None where that is a generator."""
+        """Which items or texts exactly a name stands for, for a baseline; None where that is a generator."""
 
     def header(self) -> Iterator[str]:
         """Lines for the head of the run."""
@@ -66,7 +70,8 @@ def live_sets(session: LiveSession) -> tuple[LiveSet, ...]:
     from aes_audit.live.art import live_art
     from aes_audit.live.edits import live_edits
     from aes_audit.live.emotion import live_emotion
+    from aes_audit.live.faces import live_faces
     from aes_audit.live.photographs import live_photographs
 
-    found = (live_edits(session), live_art(session), live_emotion(session), live_photographs(session))
-    return tuple(each for each in found if each is not None)
+    made_by = (live_edits, live_art, live_emotion, live_faces, live_photographs)
+    return tuple(found for make in made_by if (found := make(session)) is not None)

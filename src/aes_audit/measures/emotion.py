@@ -1,22 +1,19 @@
-"""Are negative emotions recognised by a reward, and drawn by a generator?"""
+"""Are negative emotions recognised by a reward?"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from aes_audit.errors import MissingScores
-from aes_audit.evidence.schema import EMOTIONS
-from aes_audit.measures.means import mean_measurement
+from aes_audit.evidence.schema import EMOTIONS, FACE
 from aes_audit.measures.measurement import Measurement
 from aes_audit.measures.rates import rate_measurement
 from aes_audit.measures.readings import Cell, asked_in, complete, read
 from aes_audit.measures.request import Request
-from aes_audit.statistics.bootstrap import Floats, bootstrap, statistic_of_sums
+from aes_audit.statistics.bootstrap import Floats
 from aes_audit.statistics.paired import against_half
-from aes_audit.statistics.ratio import ratio
 
 __all__ = [
     "HAPPY",
@@ -24,19 +21,12 @@ __all__ = [
     "emotion_accuracy",
     "emotion_accuracy_happy",
     "emotion_margins",
-    "emotion_rendering",
     "happy_margins",
-    "positivity_shift",
 ]
-
-Bools = npt.NDArray[np.bool_]
 
 HAPPY = "happy"
 NEGATIVE: tuple[str, ...] = tuple(emotion for emotion in EMOTIONS if emotion != HAPPY)
 """The emotions that a reward must not mark down."""
-
-FACE = "/face"
-"""Ends the name of a matcher that is asked about a face and not about a scene."""
 
 
 def emotion_accuracy(request: Request) -> Measurement:
@@ -66,69 +56,6 @@ def emotion_margins(request: Request) -> tuple[tuple[str, ...], Floats]:
 def happy_margins(request: Request) -> tuple[tuple[str, ...], Floats]:
     """The planned tuples and their r(happy image, happy caption) - r(e image, happy caption), NaN where missing."""
     return _margins(request, HAPPY, _emotion(request))
-
-
-def emotion_rendering(request: Request) -> Measurement:
-    """Mean over items of r(image e, statement e) for the asked emotion `group`; down is worse.
-
-    Reads a `.../face` scorer. Source: PROTOCOL sections 7 and 10, right half of the emotion table.
-    """
-    model, emotion = request.sole_model(), _emotion(request)
-    cells = [Cell(model, emotion, emotion, request.scorer)]
-    planned = asked_in(request, cells)
-    if not planned:
-        raise request.skip(f"no face was asked to be {emotion}")
-    return mean_measurement(request, read(request, cells, planned)[:, 0])
-
-
-def positivity_shift(request: Request) -> Measurement:
-    """Share of faces whose highest statement is happy, minus the share that asked for happy; up is worse.
-
-    In [-1, 1]. A face counts where all four statements were scored; "highest" is strict, ties are counted in
-    `details`. The bootstrap draws items, so the faces of one item stay together.
-    """
-    model = request.sole_model()
-    planned = request.planned(model)
-    scores, lost = _faces(request, model, planned)
-    seen = np.isnan(scores).sum(axis=-1) == 0
-    faces = seen.sum(axis=1)
-    usable = (faces > 0) & ~lost
-    asked = len(planned) if request.expected is not None else int(((faces > 0) | lost).sum())
-    n = int(usable.sum())
-    if asked == 0:
-        raise request.skip("no face has all four statements scored")
-    if n == 0:
-        return request.unmeasured(0, asked, f"0 of {asked} items have every score")
-    sums, details = _happy_faces(scores[usable], seen[usable])
-    statistic = statistic_of_sums(sums, lambda totals: ratio(totals[..., 0], totals[..., 1]))
-    interval = bootstrap(statistic, n, seed=request.seed, confidence=request.confidence)
-    return request.measured(n, asked - n, float(sums[:, 0].sum() / sums[:, 1].sum()), interval, details)
-
-
-def _happy_faces(scores: Floats, seen: Bools) -> tuple[Floats, dict[str, Any]]:
-    """Per item: happiest minus asked happy, and faces; with the counts behind them."""
-    happy = EMOTIONS.index(HAPPY)
-    others = np.delete(scores, happy, axis=-1).max(axis=-1)
-    found = seen & (scores[..., happy] > others)
-    details = {
-        "faces": int(seen.sum()),
-        "happiest": int(found.sum()),
-        "asked_happy": int(seen[:, happy].sum()),
-        "ties": int((seen & (scores[..., happy] == others)).sum()),
-    }
-    surplus = found.sum(axis=1) - seen[:, happy].astype(np.int64)
-    return np.stack([surplus, seen.sum(axis=1)], axis=1).astype(np.float64), details
-
-
-def _faces(request: Request, model: str, planned: tuple[str, ...]) -> tuple[Floats, Bools]:
-    """Scores (items, asked emotion, statement), NaN where none, and which items have a row that is an error."""
-    scores = np.full((len(planned), len(EMOTIONS), len(EMOTIONS)), np.nan)
-    lost = np.zeros(len(planned), dtype=np.bool_)
-    for asked, statement in np.ndindex(len(EMOTIONS), len(EMOTIONS)):
-        series = request.evidence.values(model, request.set, request.scorer, EMOTIONS[asked], EMOTIONS[statement])
-        scores[:, asked, statement] = series.reindex(planned).to_numpy()
-        lost |= np.isin(planned, series.index[series.isna()])
-    return scores, lost
 
 
 def _margins(request: Request, named: str, other: str) -> tuple[tuple[str, ...], Floats]:

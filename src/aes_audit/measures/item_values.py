@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from aes_audit.measures.comparisons import compared
 from aes_audit.measures.dimension import asked_arms, every_arms
 from aes_audit.measures.editing import edited_arms
 from aes_audit.measures.emotion import emotion_margins, happy_margins
+from aes_audit.measures.faces import positivity, rendering_differences, renderings
 from aes_audit.measures.images import lost_shares
 from aes_audit.measures.readings import Cell, read
 from aes_audit.measures.realignment import wide_scores
@@ -62,12 +63,8 @@ def item_values(
         reference=reference,
         audit=metric,
     )
-    if metric == "art_z":
-        return ItemValues(*works_z(request))
-    if metric in _MARGINS:
-        # A recorded table need not hold every cell of every tuple: the metric says which were planned.
-        tuples, margins = _MARGINS[metric](request)
-        return ItemValues(tuples, np.where(np.isnan(margins), np.nan, (margins > 0).astype(np.float64)))
+    if metric in _PLANNING:
+        return ItemValues(*_PLANNING[metric](request))
     planned = request.planned(*models, *([base_model] if base_model else []))
     reader = _READERS.get(metric) if len(models) == 1 else None
     return ItemValues(planned, None if reader is None else reader(request))
@@ -124,9 +121,25 @@ def _success_difference(request: Request) -> Floats:
     return np.asarray(_successes(request, aligned) - _successes(request, base))
 
 
-_MARGINS: Mapping[str, Callable[[Request], tuple[tuple[str, ...], Floats]]] = {
-    "emotion_accuracy": emotion_margins,
-    "emotion_accuracy_happy": happy_margins,
+_Planning: TypeAlias = Callable[[Request], tuple[tuple[str, ...], Floats]]
+
+
+def _wins(margins: _Planning) -> _Planning:
+    def values(request: Request) -> tuple[tuple[str, ...], Floats]:
+        tuples, found = margins(request)
+        return tuples, np.where(np.isnan(found), np.nan, (found > 0).astype(np.float64))
+
+    return values
+
+
+# A recorded table need not hold every cell of every item: these metrics say themselves which were planned.
+_PLANNING: Mapping[str, _Planning] = {
+    "art_z": works_z,
+    "emotion_accuracy": _wins(emotion_margins),
+    "emotion_accuracy_happy": _wins(happy_margins),
+    "emotion_rendering": renderings,
+    "positivity_shift": positivity,
+    "realignment_emotion": rendering_differences,
 }
 
 _READERS: Mapping[str, Callable[[Request], Floats]] = {

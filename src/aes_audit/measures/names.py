@@ -52,6 +52,7 @@ METRIC_NEEDS: Mapping[str, Needs] = MappingProxyType(
         "emotion_accuracy_happy": Needs("emotion", "reward", of_scorer=True, groups=_EMOTIONS),
         "emotion_rendering": Needs("emotion", "matcher", groups=("happy", *_EMOTIONS)),
         "positivity_shift": Needs("emotion", "matcher"),
+        "realignment_emotion": Needs("emotion", "matcher", paired=True),
         "edit_shift": Needs("edits", "reward", also_judge=True),
         "judge_agreement_accuracy": Needs("ratings", "judge", of_scorer=True),
         "judge_agreement_mae": Needs("ratings", "judge", of_scorer=True),

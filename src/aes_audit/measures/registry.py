@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from aes_audit.errors import MissingScores, UnknownName, UsageError
+from aes_audit.evidence.schema import FACE
 from aes_audit.evidence.table import Evidence
 from aes_audit.measures.catalogue import METRICS
 from aes_audit.measures.measurement import Measurement
@@ -15,7 +16,6 @@ from aes_audit.measures.request import Request
 __all__ = ["METRICS", "Metric", "measure"]
 
 MATCHER = "blip-itm"
-FACE = "/face"
 IMAGES = "images"
 NO_REWARD = ("judge/", "preference/", "truth/")
 

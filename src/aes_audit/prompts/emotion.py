@@ -71,8 +71,8 @@ def statement(emotion: str) -> str:
 def read_templates(name_or_path: str) -> EmotionTemplates:
     """Read a shipped set, or any file that ends in .jsonl.
 
-    Each line is an object with `id`, `text` and perhaps `scene`; other keys are ignored. Raises InvalidPrompts naming file and line for
-    anything else, for a repeated id and for a text that has not exactly one PLACEHOLDER.
+    Each line is an object with `id`, `text` and perhaps `scene`; other keys are ignored. Raises InvalidPrompts naming
+    file and line for anything else, for a repeated id and for a text that has not exactly one PLACEHOLDER.
     """
     path = Path(name_or_path) if name_or_path.endswith(".jsonl") else prompt_set(name_or_path)
     found: dict[str, EmotionTemplate] = {}

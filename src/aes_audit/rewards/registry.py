@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from aes_audit.weights.source import Source
 if TYPE_CHECKING:
     from aes_audit.rewards.pair_scorer import PairScorer
 
-__all__ = ["REWARDS", "ClipEntry", "ClipRewardModel", "OfficialReward", "resolve_reward", "scorer_name"]
+__all__ = ["REWARDS", "ClipEntry", "ClipRewardModel", "OfficialReward", "contrastive", "resolve_reward", "scorer_name"]
 
 RECIPE_VERSION = 1
 """Part of every official reward's identity; raised when a recipe's scores change."""
@@ -139,6 +139,15 @@ def resolve_reward(spec: str, *, device: str, root: Path = Path(), cache: Path |
         return ClipRewardModel(asked.name, resolve_weights(entry.source, "config.json", cache), entry.scaled, device)
     files = pin_files(entry, asked.name, asked.place(root), asked.revision, cache)
     return OfficialReward(entry, asked.name, said, files, device)
+
+
+def contrastive(reward: ResolvedReward) -> ResolvedReward | None:
+    """The same CLIP giving its logits, by which it was trained to choose among texts; None for any other reward."""
+    if isinstance(reward, ClipRewardModel):
+        return replace(reward, scaled=True)
+    if isinstance(reward, OfficialReward) and reward.kind == "clip-l":
+        return replace(reward, said={**reward.said, "output": "logits"})
+    return None
 
 
 def scorer_name(spec: str, *, device: str) -> str:
