@@ -27,7 +27,16 @@ from aes_audit.controls.training.workshop import Workshop, write_atomically
 from aes_audit.controls.world import SIDE, render
 from aes_audit.prompts.dimensions import DIMENSIONS
 
-__all__ = ["GROUP", "HELD_SCENES", "Corpus", "corpus_captions", "draw_corpus", "load_corpus", "scene_group"]
+__all__ = [
+    "GROUP",
+    "HELD_SCENES",
+    "Corpus",
+    "corpus_captions",
+    "corpus_scenes",
+    "draw_corpus",
+    "load_corpus",
+    "scene_group",
+]
 
 GROUP = 4
 """Scenes per group."""
@@ -87,11 +96,21 @@ def _wordings(scene: Scene, rng: np.random.Generator) -> Iterator[str]:
             yield wide_caption(scene, rng)
 
 
+def _scenes(rng: np.random.Generator) -> list[Scene]:
+    return [scene for _ in range(_CHUNK // GROUP) for scene in scene_group(rng)]
+
+
 def _captioned(chunk: int, seed: int) -> tuple[list[Scene], list[str]]:
     """The scenes of a chunk, and WORDINGS captions of each."""
     rng = np.random.default_rng((seed, 2, chunk))
-    scenes = [scene for _ in range(_CHUNK // GROUP) for scene in scene_group(rng)]
+    scenes = _scenes(rng)
     return scenes, [text for scene in scenes for text in _wordings(scene, rng)]
+
+
+def corpus_scenes(seed: int) -> Iterator[Scene]:
+    """Every scene of the corpus at full scale, without drawing it."""
+    for chunk in range(_FULL // _CHUNK):
+        yield from _scenes(np.random.default_rng((seed, 2, chunk)))
 
 
 def corpus_captions(seed: int) -> Iterator[str]:
