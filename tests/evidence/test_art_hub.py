@@ -74,6 +74,7 @@ def repos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     names = ("rows", "files", "silent", "bare", "both", "broken", "empty", "torn")
     found = {name: tmp_path_factory.mktemp(name) for name in names}
     shards(found["rows"])
+    (found["rows"] / "figure.png").write_bytes(png(0))
     image_folder(found["files"])
     shards(found["silent"], captions=False, paths=False)
     image_folder(found["bare"], table=False)
@@ -227,7 +228,7 @@ def test_columns_can_be_named_and_a_folder_can_be_the_control_arm(tmp_path: Path
         ("hub:o/rows[caption=words]", "no column 'words'; it has image, Painter, movement, year, caption"),
         ("hub:o/rows[image=Painter]", "column 'Painter' holds string, not image files"),
         ("hub:o/rows[captions=nowhere.csv]", "there is no .*nowhere.csv"),
-        ("hub:o/rows[files=*.png]", r"has no .parquet and no image file that fits '\*.png'"),
+        ("hub:o/rows[files=*.gif]", r"has no .parquet and no image file that fits '\*.gif'"),
         ("hub:o/empty", "has no .parquet and no image file"),
         ("hub:o/both", "has .parquet and image files; choose"),
         ("hub:o/broken", "not readable as Parquet"),

@@ -97,7 +97,9 @@ def read_hub(source: HubSource) -> HubWorks:
     """
     found, pattern = find_data_set(source.repo, source.revision), source.options.get("files")
     parquet, images = found.ending([".parquet"], pattern), found.ending(ENDINGS, pattern)
-    if parquet and images:
+    tables = [name for name in found.files if PurePosixPath(name).name in _TABLES]
+    # Image files beside rows and without a table are figures of the data set's card.
+    if parquet and images and tables:
         raise UsageError(f"{found}: has .parquet and image files; choose, for instance with [files=*.parquet].")
     if not parquet and not images:
         raise UsageError(f"{found}: has no .parquet and no image file{f' that fits {pattern!r}' if pattern else ''}.")
@@ -106,7 +108,7 @@ def read_hub(source: HubSource) -> HubWorks:
 
         works, columns = works_in_rows(found, parquet, source.columns)
     else:
-        works, columns = _works_in_files(found, images, source.columns)
+        works, columns = _works_in_files(found, images, tables, source.columns)
     if not works:
         raise UsageError(f"{found}: has no rows.")
     if twice := len(works) - len({work.id for work in works}):
@@ -117,12 +119,11 @@ def read_hub(source: HubSource) -> HubWorks:
 
 
 def _works_in_files(
-    found: DataSet, images: Sequence[str], said: Mapping[str, str]
+    found: DataSet, images: Sequence[str], tables: Sequence[str], said: Mapping[str, str]
 ) -> tuple[list[HubWork], Mapping[str, str]]:
     """The rows of the tables beside the image files, or the files alone where there is no table."""
     from aes_audit.evidence.artworks import table_rows
 
-    tables = [name for name in found.files if PurePosixPath(name).name in _TABLES]
     # One pattern per ending: the hub client holds every file against every pattern.
     endings = sorted({PurePosixPath(name).suffix for name in images})
     folder = found.fetch([*map(escape, tables), *(f"*{ending}" for ending in endings)])
@@ -130,6 +131,7 @@ def _works_in_files(
         return [HubWork(name, FilePicture(folder / name), {}) for name in images], {}
     works: list[HubWork] = []
     columns: Mapping[str, str] = {}
+    known = frozenset(images)
     for table in tables:
         rows = list(table_rows(folder / table, ()))
         there = list(dict.fromkeys(name for row in rows for name in row))
@@ -138,7 +140,7 @@ def _works_in_files(
             where = f"{found}, {table}, row {number}"
             cells = {role: cell_text(f"{where}: {name}", row.get(name)) for role, name in columns.items()}
             path = str(PurePosixPath(table).parent / (cells.pop("image") or ""))
-            if path not in images:
+            if path not in known:
                 raise UsageError(f"{where}: {columns['image']} = {path!r} is no image file of the data set.")
             works.append(HubWork(path, FilePicture(folder / path), cells))
     return works, columns
