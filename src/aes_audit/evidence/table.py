@@ -116,9 +116,7 @@ class Evidence:
             items, values = self._grouped
             # Most columns have all items of their set, which is one tuple then.
             every = self.items(model, set)
-            here = (
-                every if len(every) == group.stop - group.start else tuple(items.take(range(group.start, group.stop)))
-            )
+            here = every if len(every) == group.stop - group.start else tuple(items[group])
             self._columns[key] = Column(here, values[group])
         return self._columns[key]
 
