@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import DictLoader, Environment, StrictUndefined
+from jinja2 import ChainableUndefined, DictLoader, Environment
 from markupsafe import Markup
 
 from aes_audit.report.html.commands import command_of
@@ -105,7 +105,10 @@ def _models(run: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 def _environment() -> Environment:
     loader = DictLoader({name: _part(name) for name in ("page.html", "macros.html")})
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    # A results file of another release may lack a key: it is shown as nothing, and fails no report.
+    return Environment(
+        loader=loader, autoescape=True, undefined=ChainableUndefined, trim_blocks=True, lstrip_blocks=True
+    )
 
 
 def _part(name: str) -> str:

@@ -37,6 +37,8 @@ SIZES = (Size(None), Size(1024, 80), Size(768, 78), Size(640, 75), Size(512, 72)
 """From the stored files down; the first that fits the budget is taken for all pictures of a report."""
 
 THUMBNAIL = Size(224, 70)
+_CAUTION = 0.85
+"""Share of the budget that a sample may take: the others may be larger."""
 _TRIED = 6
 """Pictures that are encoded to find out what all of them would take."""
 
@@ -58,39 +60,45 @@ def write_pictures(
 
 
 def _fitting(digests: Sequence[str], pairs: int, find: FindPicture) -> Size:
+    """The largest size at which a sample of the pictures, thumbnails included, keeps to the budget."""
     budget = BUDGET * max(pairs, PAIRS) / PAIRS
-    tried = [content for digest in digests[:: max(1, len(digests) // _TRIED)] if (content := find(digest))]
+    found = [content for digest in digests[:: max(1, len(digests) // _TRIED)] if (content := find(digest))]
+    tried = [(content, picture) for content in found if (picture := _decoded(content))]
+    small = sum(len(_webp(picture, THUMBNAIL)) for _, picture in tried if _needs_thumbnail(picture))
     for size in SIZES:
-        sizes = [len(shown) for content in tried if (shown := _shown(content, size)) is not None]
-        if not sizes or sum(sizes) / len(sizes) * len(digests) <= budget * 0.75:
+        taken = small + sum(len(_shown(*each, size)) for each in tried)
+        if taken * len(digests) <= budget * len(tried) * _CAUTION:
             return size
     return SIZES[-1]
 
 
-def _shown(content: bytes, size: Size) -> bytes | None:
-    if size.side is None:
-        return content
+def _decoded(content: bytes) -> Image.Image | None:
     try:
         with Image.open(io.BytesIO(content)) as opened:
-            return _webp(opened.convert("RGB"), size)
+            return opened.convert("RGB")
     except Exception:  # decoders of broken files raise nearly anything
         return None
+
+
+def _needs_thumbnail(picture: Image.Image) -> bool:
+    return max(picture.size) > (THUMBNAIL.side or 0)
+
+
+def _shown(content: bytes, picture: Image.Image, size: Size) -> bytes:
+    return content if size.side is None else _webp(picture, size)
 
 
 def _write(digest: str, *, find: FindPicture, folder: Path, size: Size) -> Mapping[str, Any] | None:
     content = find(digest)
     if content is None:
         return None
-    try:
-        with Image.open(io.BytesIO(content)) as opened:
-            picture = opened.convert("RGB")
-    except Exception:  # decoders of broken files raise nearly anything
+    picture = _decoded(content)
+    if picture is None:
         return None
-    kept = size.side is None
-    name = f"{digest}.{'png' if kept else 'webp'}"
-    (folder / name).write_bytes(content if kept else _webp(picture, size))
+    name = f"{digest}.{'png' if size.side is None else 'webp'}"
+    (folder / name).write_bytes(_shown(content, picture, size))
     about = {"file": f"{folder.name}/{name}", "width": picture.width, "height": picture.height}
-    if max(picture.size) <= (THUMBNAIL.side or 0):
+    if not _needs_thumbnail(picture):
         return {**about, "thumb": about["file"]}
     small = f"{digest}.small.webp"
     (folder / small).write_bytes(_webp(picture, THUMBNAIL))

@@ -42,7 +42,7 @@ def strip(entry: Entry, evidence: Evidence, name: str) -> Plot | None:
         for row, values in enumerate(lines.values()):
             # A fixed jitter: two reports of one run are the same file.
             jitter = np.random.default_rng(0).uniform(-0.26, 0.26, len(values))
-            axes.plot(values, row + jitter, ".", color=ink("second"), alpha=0.45, markersize=4, markeredgewidth=0)
+            axes.plot(values, row + jitter, ".", color=ink("second"), alpha=0.55, markersize=7, markeredgewidth=0)
             axes.plot([values.mean()], [row], "|", color=ink("ink"), markersize=16, markeredgewidth=2)
         axes.axvline(0, color=ink("soft"), linewidth=1)
         limit = (entry["threshold"] or {}).get("at_least")

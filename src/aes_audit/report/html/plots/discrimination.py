@@ -39,7 +39,7 @@ def roc(entry: Entry, evidence: Evidence, name: str) -> Plot | None:
         colour = ink(VERDICT_COLOURS[entry["verdict"]])
         axes.plot(false_rate, true_rate, color=colour, linewidth=2)
         axes.fill_between(false_rate, true_rate, color=colour, alpha=0.08, linewidth=0)
-        axes.text(0.98, 0.04, f"AUROC {number(entry['estimate'])} {interval(entry)}", ha="right")
+        axes.set_title(f"AUROC {number(entry['estimate'])} {interval(entry)}", loc="left", fontsize=10)
         axes.set_xlabel("wrongly preferred: I_a where I_o follows")
         axes.set_ylabel("rightly preferred: I_a where it follows")
         axes.set_aspect("equal")

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from aes_audit.measures.catalogue import METRICS
 from aes_audit.measures.measurement import Measurement
 from aes_audit.report.html.plots.canvas import VERDICT_COLOURS, Plot, canvas, ink, plain, plot
 from aes_audit.report.html.words import asked, interval, number, scored_by
+from aes_audit.report.outcome import outcome
 from aes_audit.report.results import Entry
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["forest"]
 
@@ -45,38 +51,46 @@ def forest(entries: Sequence[Entry], base: Mapping[int, Measurement]) -> Plot | 
         return None
     with canvas(10.4, 0.75 + 0.42 * len(rows)) as figure:
         axes = figure.subplots()
-        used: dict[str, None] = {}
-        for line, row in enumerate(rows):
-            colour = ink(VERDICT_COLOURS[row.entry["verdict"]])
-            low, high = sorted(map(row.place, row.bounds))
-            axes.plot([low, high], [line, line], color=colour, linewidth=2.6, solid_capstyle="butt")
-            axes.plot([row.place(row.entry["estimate"])], [line], "o", color=colour, markersize=7)
-            for name, value in row.others.items():
-                axes.plot(
-                    [row.place(value)], [line], _MARKS[name], color="none", markeredgecolor=ink("ink"), markersize=6
-                )
-                used[name] = None
         axes.axvline(0, color=ink("ink"), linewidth=1.2)
         axes.axvspan(-1.08, 0, color=ink("fail"), alpha=0.05, linewidth=0)
+        for line, row in enumerate(rows):
+            _draw(axes, line, row)
         axes.set_xlim(-1.08, 1.08)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_yticks(range(len(rows)), [_label(row.entry) for row in rows], color=ink("ink"))
         axes.set_xticks([-1, 0, 1], ["bad side", "what was asked", "good side"])
         right = axes.secondary_yaxis("right")
         right.set_yticks(range(len(rows)), [_numbers(row.entry) for row in rows])
-        for spine in (*axes.spines.values(), *right.spines.values()):
-            spine.set_visible(False)
         for side in (axes, right):
             side.tick_params(length=0)
-        if used:
-            from matplotlib.lines import Line2D
-
-            keys = [
-                Line2D([], [], marker=_MARKS[name], color="none", markeredgecolor=ink("ink"), label=_NAMES[name])
-                for name in used
-            ]
-            figure.legend(handles=keys, loc="outside lower right", ncols=len(keys), labelcolor=ink("soft"))
+            for spine in side.spines.values():
+                spine.set_visible(False)
+        _explain(figure, [name for name in _MARKS if any(name in row.others for row in rows)])
         return plot(figure, "forest", "Every gate of this run", _DESCRIPTION, _COLUMNS, [_cells(row) for row in rows])
+
+
+def _draw(axes: Axes, line: int, row: _Row) -> None:
+    colour = ink(VERDICT_COLOURS[outcome(row.entry)])
+    axes.plot(
+        [row.place(bound) for bound in row.bounds], [line] * 2, color=colour, linewidth=2.6, solid_capstyle="butt"
+    )
+    axes.plot([row.place(row.entry["estimate"])], [line], "o", color=colour, markersize=7)
+    for name, value in row.others.items():
+        axes.plot([row.place(value)], [line], **_mark(name))
+
+
+def _explain(figure: Figure, names: Sequence[str]) -> None:
+    """What the hollow marks are."""
+    from matplotlib.lines import Line2D
+
+    keys = [Line2D([], [], label=_NAMES[name], **_mark(name)) for name in names]
+    if keys:
+        figure.legend(handles=keys, loc="outside lower right", ncols=len(keys), labelcolor=ink("soft"))
+
+
+def _mark(name: str) -> dict[str, Any]:
+    hollow = {"linestyle": "none", "markerfacecolor": "none", "markeredgecolor": ink("ink")}
+    return {**hollow, "marker": _MARKS[name], "markersize": 6}
 
 
 _DESCRIPTION = (
@@ -114,4 +128,4 @@ def _cells(row: _Row) -> list[str]:
     entry = row.entry
     others = [number(row.others.get(name), entry["metric"]) for name in _MARKS]
     found = [number(entry["estimate"], entry["metric"]), interval(entry), asked(entry)]
-    return [_label(entry), *found, *others, entry["verdict"]]
+    return [_label(entry), *found, *others, outcome(entry)]
