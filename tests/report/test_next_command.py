@@ -82,6 +82,11 @@ def test_without_more_pairs_an_open_verdict_is_looked_at() -> None:
         assert words([line("inconclusive", estimate=-0.55, interval=(-0.7, -0.4))], run)[0] == "look at the pairs"
 
 
+def test_too_few_pairs_for_an_interval_become_those_of_the_profile() -> None:
+    open_ = line("inconclusive", estimate=0.9, interval=None, n=16)
+    assert words([open_], Typed((), pairs=16, planned=100, available=300))[1][-1] == "--audit-pairs=100"
+
+
 def test_a_margin_is_a_limit_on_the_side_that_is_nearer() -> None:
     gate = Gate("here", "realignment_quality", margin=0.3)
     open_ = line("inconclusive", estimate=-0.25, interval=(-0.35, -0.15), n=50, gate=gate)

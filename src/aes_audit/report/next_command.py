@@ -72,19 +72,24 @@ def _look(failed: Sequence[Entry], run: Typed) -> str:
 def _decide(open_: Sequence[Entry], run: Typed) -> str:
     if any(entry["details"].get("budget") == "spent" for entry in open_):
         return f"go on where the money ended: {_again(run)}"
-    needed = [count for entry in open_ if (count := _needed(entry))]
+    needed = [count for entry in open_ if (count := _needed(entry, run.planned))]
     if run.pairs is not None and run.pairs < run.available and needed:
         pairs = min(max(*needed, run.pairs + _ROUNDED), run.available)
         return f"decide with more pairs: {_again(run, f'--audit-pairs={pairs}')}"
     return _look(open_, run)
 
 
-def _needed(entry: Entry) -> int | None:
-    """Items at which the interval would probably leave the threshold: its width falls with the root of their number."""
+def _needed(entry: Entry, planned: int) -> int | None:
+    """Items at which the interval would probably leave the threshold: its width falls with the root of their number.
+
+    As many as are `planned` where there are too few for an interval.
+    """
     estimate, bounds, items = entry["estimate"], entry["interval"], int(entry["n"])
     limits = _limits(entry["threshold"] or {})
-    if entry["set"] != "pairs" or bounds is None or estimate is None or not limits:
+    if entry["set"] != "pairs" or estimate is None or not limits:
         return None
+    if bounds is None:
+        return planned if items < planned else None
     limit = min(limits, key=lambda each: abs(estimate - each))
     reach = bounds[1] - estimate if limit > estimate else estimate - bounds[0]
     if estimate == limit:
