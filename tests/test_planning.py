@@ -92,7 +92,7 @@ OTHER_SETS = Evidence.from_rows(
     [
         Row("human", "art", "1", "work", "caption", "pretty", 1.0),
         *(Row("a", "emotion", "1", image, "sad", "pretty", 1.0) for image in ("sad", "happy")),
-        Row("a", "emotion", "1", "sad", "sad", "blip-itm/face", 1.0),
+        *(Row(model, "emotion", "1", "sad", "sad", "blip-itm/face", 1.0) for model in "ab"),
         *(Row("editor", "edits", "1", image, "original", "pretty", 1.0) for image in ("source", "edited")),
         *(Row("human", "ratings", "1", "work", None, f"{who}/clarity", 1.0) for who in ("judge", "truth")),
     ]
@@ -136,7 +136,7 @@ class TestLive:
     def test_a_base_model_adds_the_comparison_and_nothing_else(self) -> None:
         alone, compared = live(["a"])[1], live(["a"], "b")[1]
         added = set(compared) - set(alone)
-        assert metrics(list(added)) == PAIRED
+        assert metrics(list(added)) == PAIRED & set(SCORED_BY)
         assert set(alone) <= set(compared)
         assert {case.base_model for case in added} == {"b"}
         assert {case.base_model for case in alone} == {None}
@@ -300,7 +300,7 @@ class TestRecorded:
 
     def test_a_reward_that_was_named_is_the_only_one_held_against_art_and_emotion(self) -> None:
         _, cases = recorded(Evidence.concat([table("a"), OTHER_SETS]), rewards=["pretty"])
-        assert metrics(cases) == REWARD_SUBJECT | {"art_z", "emotion_accuracy"}
+        assert metrics(cases) == OF_SCORER - {name for name in OF_SCORER if name.startswith("judge_")}
         assert {case.subject for case in cases} == {"pretty"}
 
     @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from aes_audit.errors import UsageError
+from aes_audit.evidence.collecting import image_jobs
 from aes_audit.evidence.keys import image_key, item_seed
 from aes_audit.evidence.store import Store
 from aes_audit.generators.hosted import resolve_hosted
 from aes_audit.generators.hosted.model import HostedModel
-from aes_audit.generators.protocol import ResolvedGenerator
+from aes_audit.generators.protocol import ImageRequest, ResolvedGenerator
 from aes_audit.generators.resolve import resolve_generator
 from aes_audit.prompts.pairs import PromptPair, PromptSet
 from aes_audit.spending import Spending
@@ -32,6 +33,10 @@ def _model(**options: str) -> HostedModel:
     return resolve_hosted("openai:drawer", name="m", options=options)
 
 
+def _requests(name: str) -> list[ImageRequest]:
+    return [job.request for job in image_jobs(PROMPTS)]
+
+
 def _fill(store: Store, model: HostedModel, *pairs: PromptPair) -> None:
     for pair in pairs:
         for text in (pair.original, pair.wide):
@@ -40,7 +45,7 @@ def _fill(store: Store, model: HostedModel, *pairs: PromptPair) -> None:
 
 
 def _header(spending: Spending, store: Store, models: Mapping[str, ResolvedGenerator]) -> list[str]:
-    return list(spending.header(models, PROMPTS, store))
+    return list(spending.header(models, _requests, store))
 
 
 def test_the_header_counts_what_the_store_lacks(tmp_path: Path) -> None:
@@ -61,9 +66,9 @@ def test_an_unknown_price_and_a_missing_budget_are_said(tmp_path: Path) -> None:
 def test_a_key_is_needed_only_where_images_are(tmp_path: Path) -> None:
     store, model, spending = Store(tmp_path), _model(price="0"), Spending(None, "run", tmp_path)
     with pytest.raises(UsageError, match="OPENAI_API_KEY"):
-        spending.refuse_unready({"m": model}, PROMPTS, store)
+        spending.refuse_unready({"m": model}, _requests, store)
     _fill(store, model, *PROMPTS.pairs)
-    spending.refuse_unready({"m": model}, PROMPTS, store)
+    spending.refuse_unready({"m": model}, _requests, store)
 
 
 def test_all_models_and_processes_of_a_run_draw_on_one_budget_and_runs_do_not(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from aes_audit.planning import Case
 from aes_audit.report.annotations import gate_annotations
 from aes_audit.report.handover import Handover
 from aes_audit.report.next_command import Typed, next_command
-from aes_audit.report.notes import art_notes, baseline_notes, image_notes, position_notes
+from aes_audit.report.notes import art_notes, baseline_notes, face_notes, image_notes, position_notes
 from aes_audit.report.results import Entry, prepare_results, results_of, run_provenance, write_results
 from aes_audit.report.run_folder import PAGE, prepare_folder
 from aes_audit.report.step_summary import write_step_summary
@@ -197,7 +197,7 @@ class AuditRun:
         yield from map(Line, gate_annotations(self.entries, os.environ))
 
     def _notes(self) -> Iterator[str]:
-        for notes in (baseline_notes, image_notes, art_notes, position_notes, images_saved):
+        for notes in (baseline_notes, image_notes, art_notes, face_notes, position_notes, images_saved):
             yield from notes(self.entries)
 
     @cached_property

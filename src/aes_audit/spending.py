@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aes_audit.endpoints.budget import Budget, dollars
-from aes_audit.evidence.keys import image_key, item_seed
+from aes_audit.evidence.keys import image_key
 from aes_audit.generators.hosted.model import HostedModel
-from aes_audit.generators.protocol import ResolvedGenerator
-from aes_audit.prompts.pairs import PromptSet
+from aes_audit.generators.protocol import ImageRequest, ResolvedGenerator
 
 if TYPE_CHECKING:
     from aes_audit.evidence.store import Store
 
-__all__ = ["Spending"]
+__all__ = ["Requests", "Spending"]
+
+Requests = Callable[[str], Iterable[ImageRequest]]
+"""Everything that the generator of a name will be asked to draw in a run."""
 
 
 @dataclass
@@ -40,17 +42,17 @@ class Spending:
         """A hosted model on this run's budget, any other as it is. Raises UsageError for an unknown price."""
         return model.paid_from(self.budget) if isinstance(model, HostedModel) else model
 
-    def refuse_unready(self, models: Mapping[str, ResolvedGenerator], prompts: PromptSet, store: Store) -> None:
+    def refuse_unready(self, models: Mapping[str, ResolvedGenerator], requests: Requests, store: Store) -> None:
         """Raise UsageError where images are to be made and the key or the client library is missing."""
-        for model in models.values():
-            if isinstance(model, HostedModel) and _images_to_make(model, prompts, store):
+        for name, model in models.items():
+            if isinstance(model, HostedModel) and _images_to_make(model, requests(name), store):
                 model.refuse_unready()
 
-    def header(self, models: Mapping[str, ResolvedGenerator], prompts: PromptSet, store: Store) -> Iterator[str]:
+    def header(self, models: Mapping[str, ResolvedGenerator], requests: Requests, store: Store) -> Iterator[str]:
         """What each hosted model may cost at most, one line each, with what is in the store left out."""
         for name, model in models.items():
             if isinstance(model, HostedModel):
-                yield f"  {name}: {_cost(model, _images_to_make(model, prompts, store))}; {self.limit_text}"
+                yield f"  {name}: {_cost(model, _images_to_make(model, requests(name), store))}; {self.limit_text}"
 
     def record(self, models: Mapping[str, ResolvedGenerator], *, judges: bool = False) -> Mapping[str, Any]:
         """For the results file: limit and sum of this run, in US dollars; empty where nothing is hosted.
@@ -67,12 +69,8 @@ class Spending:
         return "no --audit-budget" if self.limit_usd is None else f"budget {dollars(self.limit_usd)}"
 
 
-def _images_to_make(model: HostedModel, prompts: PromptSet, store: Store) -> int:
-    keys = {
-        image_key(model.identity, text, item_seed(prompts.name, pair.id, prompts.repeat))
-        for pair in prompts.pairs
-        for text in (pair.original, pair.wide)
-    }
+def _images_to_make(model: HostedModel, requests: Iterable[ImageRequest], store: Store) -> int:
+    keys = {image_key(model.identity, asked.prompt, asked.seed) for asked in requests}
     return sum(store.image(key) is None for key in keys)
 
 

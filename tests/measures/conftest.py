@@ -71,6 +71,8 @@ def whole(build: Build) -> Callable[..., Evidence]:
             for prompt in ("happy", "sad", "angry", "fearful"):
                 for scorer in ("hpsv3", "blip-itm/face"):
                     cells["aligned", "emotion", image, prompt, scorer] = rng.uniform(size=items)
+        for image in ("sad", "angry", "fearful"):
+            cells["base", "emotion", image, image, "blip-itm/face"] = rng.uniform(size=items)
         for image in ("source", "edited"):
             cells["aligned", "edits", image, "original", "hpsv3"] = rng.normal(size=items)
         for dimension in (*DIMENSIONS, "symmetry"):

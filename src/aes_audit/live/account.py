@@ -36,7 +36,7 @@ def header(session: LiveSession) -> list[str]:
         f"  generators: {', '.join(shown)}",
         f"  rewards: {', '.join(rewards)}",
         *_judge_header(session),
-        *session.spending.header(session.generators, prompts, session.store),
+        *session.spending.header(session.generators, session.requests, session.store),
         *session.questions.header(session.spending),
         *_comparisons(session),
         *(line for found in session.sets for line in found.header()),

@@ -13,6 +13,7 @@ from aes_audit.statistics.bootstrap import MIN_ITEMS
 if TYPE_CHECKING:
     from aes_audit.evidence.artworks import ArtSet
     from aes_audit.evidence.table import Evidence
+    from aes_audit.generators.protocol import ImageRequest
     from aes_audit.live.session import LiveSession
 
 __all__ = ["LiveArt", "live_art"]
@@ -42,6 +43,10 @@ class LiveArt:
     def models(self) -> tuple[str, ...]:
         """Who made them: `human` or `drawn`."""
         return (self.art.model,)
+
+    def requests(self, model: str) -> Sequence[ImageRequest]:
+        """None besides the pairs of its reference."""
+        return ()
 
     def cases(self) -> Sequence[Case]:
         """Where each audited reward places the works, and those of each style with enough of them."""

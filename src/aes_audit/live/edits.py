@@ -15,6 +15,7 @@ from aes_audit.planning import Case, editing_cases
 if TYPE_CHECKING:
     from aes_audit.evidence.editing import EditSources
     from aes_audit.evidence.table import Evidence
+    from aes_audit.generators.protocol import ImageRequest
     from aes_audit.live.session import LiveSession
 
 __all__ = ["LiveEdits", "live_edits"]
@@ -47,6 +48,10 @@ class LiveEdits:
     def models(self) -> tuple[str, ...]:
         """Those that can edit."""
         return tuple(self.editors)
+
+    def requests(self, model: str) -> Sequence[ImageRequest]:
+        """Edits start from pictures, and are made where that costs nothing."""
+        return ()
 
     def cases(self) -> tuple[Case, ...]:
         """How far each editor lifts each instrument's score."""

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from aes_audit.evidence.emotion_edits import EditedTuples
     from aes_audit.evidence.emotion_tuples import TupleSet
     from aes_audit.evidence.table import Evidence
+    from aes_audit.generators.protocol import ImageRequest
     from aes_audit.live.session import LiveSession
     from aes_audit.prompts.emotion import EmotionTemplates
     from aes_audit.rewards.protocol import ResolvedReward
 
 __all__ = ["LiveEditedTuples", "LiveEmotion", "LiveTuples", "live_emotion"]
+
+TEMPLATES = "emotion_templates"
+"""What an editor draws where the profile names no `faces`."""
 
 
 class LiveEmotion(ABC):
@@ -66,6 +70,10 @@ class LiveEmotion(ABC):
         return [
             session.rewards[name] for name in dict.fromkeys([*session.subjects.rewards, session.named_profile.matcher])
         ]
+
+    def requests(self, model: str) -> Sequence[ImageRequest]:
+        """None: its pictures are there, or edits."""
+        return ()
 
     def cases(self) -> Sequence[Case]:
         """For each audited reward and negative emotion, whether it is recognised, and happiness beside it."""
@@ -152,6 +160,11 @@ class LiveEditedTuples(LiveEmotion):
             )
         return EditedTuples(ResolvedEditor(model), self.templates, self.session.prompts.repeat)
 
+    def cases(self) -> Sequence[Case]:
+        """As always; raises UsageError, while the session opens, for a model that takes no picture."""
+        _ = self.tuples
+        return super().cases()
+
     @property
     def digest(self) -> str:
         """Of model, settings and captions."""
@@ -186,7 +199,8 @@ def live_emotion(session: LiveSession) -> LiveEmotion | None:
     if named.startswith(EDITED_FACES):
         from aes_audit.prompts.emotion import read_templates
 
-        return LiveEditedTuples(session, named.removeprefix(EDITED_FACES), read_templates("emotion_templates"))
+        templates = read_templates(session.profile.faces or TEMPLATES)
+        return LiveEditedTuples(session, named.removeprefix(EDITED_FACES), templates)
     from aes_audit.evidence.emotion_tuples import read_tuples
 
     return LiveTuples(session, read_tuples(named, session.config.rootdir))

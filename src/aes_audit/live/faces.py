@@ -54,9 +54,11 @@ class LiveFaces:
         return tuple(face_cases(session.subjects, self.scorer, session.profile, session.thresholds))
 
     def requests(self, model: str) -> Sequence[ImageRequest]:
-        """What a generator is asked to draw."""
+        """Every face, of those generators that draw them."""
         from aes_audit.evidence.faces import face_jobs
 
+        if model not in self.models:
+            return ()
         return [job.request for job in face_jobs(self.templates, self.session.prompts.repeat)]
 
     def collect(self, model: str) -> Evidence:

@@ -11,6 +11,7 @@ from aes_audit.planning import Case
 if TYPE_CHECKING:
     from aes_audit.evidence.photographs import PhotographSet
     from aes_audit.evidence.table import Evidence
+    from aes_audit.generators.protocol import ImageRequest
     from aes_audit.live.session import LiveSession
 
 __all__ = ["LivePhotographs", "live_photographs"]
@@ -38,6 +39,10 @@ class LivePhotographs:
     def models(self) -> tuple[str, ...]:
         """One name."""
         return (self.model,)
+
+    def requests(self, model: str) -> Sequence[ImageRequest]:
+        """None."""
+        return ()
 
     def cases(self) -> Sequence[Case]:
         """How often each reward prefers the photograph under the caption that asks for it."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from aes_audit.evidence.table import Evidence
     from aes_audit.gates.curtailment import Settled
     from aes_audit.gates.verdicts import Judgement
+    from aes_audit.generators.protocol import ImageRequest
     from aes_audit.stopping import EarlyStop
 
 __all__ = ["LiveSession"]
@@ -48,7 +49,7 @@ class LiveSession(PinnedSession):
         for gate in self.gates:
             refuse_unreachable(thresholds.path, gate, self.planned(gate.metric))
         self.store.check_writable()
-        self.spending.refuse_unready(self.generators, self.prompts, self.store)
+        self.spending.refuse_unready(self.generators, self.requests, self.store)
         self.questions.refuse_unready()
 
     def select(self, cases: Sequence[Case] | None, compared: Collection[Case] = ()) -> None:
@@ -65,6 +66,13 @@ class LiveSession(PinnedSession):
     def further_generators(self) -> Sequence[str]:
         """Those that the sets besides the pairs need."""
         return [name for found in self.sets for name in found.generators]
+
+    def requests(self, name: str) -> list[ImageRequest]:
+        """Everything that a generator will be asked to draw from words: pairs, and what other sets ask for."""
+        from aes_audit.evidence.collecting import image_jobs
+
+        pairs = [job.request for job in image_jobs(self.prompts)]
+        return [*pairs, *(asked for found in self.sets for asked in found.requests(name))]
 
     @cached_property
     def cases(self) -> Sequence[Case]:

@@ -9,6 +9,7 @@ from aes_audit.planning import Case
 
 if TYPE_CHECKING:
     from aes_audit.evidence.table import Evidence
+    from aes_audit.generators.protocol import ImageRequest
     from aes_audit.live.session import LiveSession
 
 __all__ = ["LiveSet", "live_sets"]
@@ -39,6 +40,9 @@ class LiveSet(Protocol):
     @property
     def scorers(self) -> Collection[str]:
         """Names in the `scorer` column that nothing else has: what a matcher is asked differs from set to set."""
+
+    def requests(self, model: str) -> Sequence[ImageRequest]:
+        """What it asks a generator to draw from words alone, for whoever counts what that costs."""
 
     def cases(self) -> Sequence[Case]:
         """Every measurement it serves."""

@@ -1,4 +1,4 @@
-"""Lines under the table: what baselines noted, what became of images, where art stands, how judges saw the images."""
+"""Lines under the table: what baselines noted, what became of images, where art stands, what faces and judges show."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from aes_audit.report.results import Entry
 
-__all__ = ["art_notes", "baseline_notes", "image_notes", "position_notes"]
+__all__ = ["art_notes", "baseline_notes", "face_notes", "image_notes", "position_notes"]
 
 
 def baseline_notes(entries: Sequence[Entry]) -> Iterator[str]:
@@ -58,6 +58,22 @@ def art_notes(entries: Sequence[Entry]) -> Iterator[str]:
             for scorer, said in sorted(details.get("captions", {}).items())
         ]
         yield f"{entry['scorer']} on {entry['model']} art: {'; '.join(parts)}"
+
+
+def face_notes(entries: Sequence[Entry]) -> Iterator[str]:
+    """One line per generator that drew faces: of each emotion asked for, how many show it, and what the others show."""
+    for entry in entries:
+        confusion = entry["details"].get("confusion")
+        if entry["metric"] != "positivity_shift" or not confusion:
+            continue
+        rows = []
+        for asked, shown in confusion.items():
+            others = {emotion: count for emotion, count in shown.items() if count and emotion != asked}
+            mistaken = f" ({_kinds(others)})" if others else ""
+            rows.append(f"{asked} {shown[asked]} of {sum(shown.values())}{mistaken}")
+        ties = entry["details"]["ties"]
+        unclear = f"; {ties} unclear" if ties else ""
+        yield f"faces of {entry['model']}, asked and shown by {entry['scorer']}: {', '.join(rows)}{unclear}"
 
 
 def position_notes(entries: Sequence[Entry]) -> Iterator[str]:
