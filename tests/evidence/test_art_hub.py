@@ -273,7 +273,7 @@ def test_a_data_set_is_streamed_and_its_row_groups_are_read_once(
 def test_the_shelf_holds_few_rows_however_long_the_file(tmp_path: Path) -> None:
     pq.write_table(pa.table({"image": [bytes([n % 256]) * 9 for n in range(900)]}), tmp_path / "a.parquet")
     shelf = art_shelf.Shelf([tmp_path / "a.parquet"], "image")
-    assert all(shelf.bytes(0, row) == bytes([row % 256]) * 9 for row in range(900))
+    assert all(shelf.picture(0, row) == bytes([row % 256]) * 9 for row in range(900))
     assert len(shelf._held) <= art_shelf.HELD
 
 
@@ -282,9 +282,9 @@ def test_a_row_without_a_picture_and_a_broken_page_are_missing(tmp_path: Path) -
     pq.write_table(pa.table({"image": [noise, None]}), tmp_path / "a.parquet", write_page_checksum=True)
     shelf = art_shelf.Shelf([tmp_path / "a.parquet"], "image")
     with pytest.raises(Unreadable, match="has no picture in this row"):
-        shelf.bytes(0, 1)
+        shelf.picture(0, 1)
     content = bytearray((tmp_path / "a.parquet").read_bytes())
     content[1000] ^= 255
     (tmp_path / "a.parquet").write_bytes(content)
     with pytest.raises(Unreadable, match=r"a\.parquet, row 0: not readable as Parquet"):
-        art_shelf.Shelf([tmp_path / "a.parquet"], "image").bytes(0, 0)
+        art_shelf.Shelf([tmp_path / "a.parquet"], "image").picture(0, 0)

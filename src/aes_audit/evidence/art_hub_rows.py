@@ -43,7 +43,7 @@ def works_in_rows(
     works = []
     for name, row, path, cells in rows:
         own = path if path and len(called) == len(rows) else f"{name}#{row}"
-        works.append(HubWork(own, StoredPicture(partial(shelf.bytes, files[name], row)), cells))
+        works.append(HubWork(own, StoredPicture(partial(shelf.picture, files[name], row)), cells))
     return works, columns
 
 

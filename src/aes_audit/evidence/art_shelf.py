@@ -47,7 +47,7 @@ class Shelf:
         self._starts: list[int] = []
         self._rest: Iterator[tuple[int, list[bytes | None]]] = iter(())
 
-    def bytes(self, file: int, row: int) -> bytes:
+    def picture(self, file: int, row: int) -> bytes:
         """The image file in a row, counted from 0 in its Parquet file; raises Unreadable."""
         import pyarrow as pa
 
