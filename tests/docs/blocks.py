@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-__all__ = ["PAGES", "ROOT", "Block", "blocks", "commands"]
+import yaml  # type: ignore[import-untyped]
+
+__all__ = ["PAGES", "ROOT", "Block", "blocks", "commands", "workflow_steps"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -107,3 +110,17 @@ def commands(block: Block) -> Iterator[list[str]]:
             if words:
                 yield words[: next((at for at, word in enumerate(words) if word in ("<", ">", ">>")), len(words))]
             words = []
+
+
+def workflow_steps(block: Block) -> Iterator[Block]:
+    """What the `run` and `script` keys of a YAML block hold, as blocks of their own."""
+
+    def scripts(node: Any) -> Iterator[str]:
+        for key, value in node.items() if isinstance(node, dict) else ((None, part) for part in node):
+            if key in ("run", "script"):
+                yield "\n".join([value] if isinstance(value, str) else value)
+            elif isinstance(value, dict | list):
+                yield from scripts(value)
+
+    for script in scripts(yaml.safe_load(block.text)):
+        yield replace(block, text=f"{script}\n")
