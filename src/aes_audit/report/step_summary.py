@@ -12,7 +12,7 @@ from aes_audit.report.outcome import WRONG, explanation, ordered, outcome, overa
 from aes_audit.report.results import Entry
 from aes_audit.report.table import columns, counts
 
-__all__ = ["LIMIT", "markdown_table", "step_summary", "write_step_summary"]
+__all__ = ["LIMIT", "fitting", "markdown_table", "step_summary", "write_step_summary"]
 
 LIMIT = 1024 * 1024
 """Bytes that GitHub takes for one step; of a longer summary it shows nothing."""
@@ -57,9 +57,9 @@ def step_summary(
         return ""
     heading, *rows = _rows(shown)
     # Half for the table: a long one must not take the place of the reasons.
-    table = _fitting(rows, room // 2 - len(heading.encode()))
+    table = fitting(rows, room // 2 - len(heading.encode()))
     reasons = [f"- {markdown(explanation(entry))}\n" for entry in shown if outcome(entry) in WRONG]
-    told = _fitting(reasons, room - len((heading + "".join(table)).encode()))
+    told = fitting(reasons, room - len((heading + "".join(table)).encode()))
     body = [heading, *table, _left_out(len(rows) - len(table), "measurements"), "\n"]
     body += [*told, _left_out(len(reasons) - len(told), "reasons")]
     return head + "".join(body) + tail + "\n"
@@ -80,7 +80,7 @@ def _rows(entries: Sequence[Entry]) -> Iterator[str]:
         yield f"| {' | '.join([*numbers, f'{bold}{verdict}{bold}'])} |\n"
 
 
-def _fitting(lines: Sequence[str], room: int) -> Sequence[str]:
+def fitting(lines: Sequence[str], room: int) -> Sequence[str]:
     """As many lines from the beginning as fit into `room` bytes."""
     for number, line in enumerate(lines):
         room -= len(line.encode())

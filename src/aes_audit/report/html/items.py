@@ -15,7 +15,7 @@ from aes_audit.measures.names import REWARD_SUBJECT
 from aes_audit.report.html.material import models_of
 from aes_audit.report.results import Entry
 
-__all__ = ["Place", "badness", "margins", "ranked", "values_of"]
+__all__ = ["Place", "badness", "margins", "ranked", "values_of", "worse_side"]
 
 Place = tuple[str, str]
 """A generator and one of its items."""
@@ -54,8 +54,13 @@ def badness(entry: Entry, evidence: Evidence) -> Mapping[Place, float]:
     if entry["metric"] in REWARD_SUBJECT:
         truth = entry["details"].get("truth")
         return {place: -value * (_side(evidence, place, truth) if truth else 1.0) for place, value in values.items()}
-    sign = 1.0 if METRICS[entry["metric"]].bad == "up" or entry["metric"] in _WORSE_UP else -1.0
+    sign = worse_side(entry["metric"])
     return {place: sign * value for place, value in values.items()}
+
+
+def worse_side(metric: str) -> float:
+    """1 where an item is worse the higher its value is, -1 where it is worse the lower."""
+    return 1.0 if METRICS[metric].bad == "up" or metric in _WORSE_UP else -1.0
 
 
 def margins(entry: Entry, evidence: Evidence) -> Mapping[Place, float]:

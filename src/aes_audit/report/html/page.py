@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import ChainableUndefined, DictLoader, Environment
 from markupsafe import Markup
 
 from aes_audit.report.html.commands import command_of
@@ -19,6 +15,7 @@ from aes_audit.report.html.plots.canvas import Plot
 from aes_audit.report.html.plots.forest import forest
 from aes_audit.report.html.proof import Proof, worst_pairs
 from aes_audit.report.html.sections import base_measurements, sections
+from aes_audit.report.html.template import environment, policy, resource
 from aes_audit.report.html.words import headline
 from aes_audit.report.outcome import outcome
 
@@ -39,21 +36,17 @@ def page(material: Material, shown: Mapping[str, Any], picture_note: str) -> Dra
     Its policy allows this very script and style and pictures from the same place, and nothing else: a prompt or a name
     that is markup stays text, and could do nothing if it did not.
     """
-    style, script = _part("page.css"), _part("page.js")
-    policy = (
-        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src 'self' file: data:; "
-        f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
-    )
+    style, script = resource("page.css"), resource("page.js")
     base = base_measurements(material)
     parts = sections(material, base)
     overview = forest(material.entries, base)
     plots = [*([overview] if overview else []), *(plot for part in parts for plot in part.plots)]
     interrupted = bool(material.run.get("interrupted"))
     html = (
-        _environment()
+        environment("page.html")
         .get_template("page.html")
         .render(
-            policy=policy,
+            policy=policy("'self' file: data:", style, script),
             style=Markup(style),
             script=Markup(script),
             data=Markup(_safe_json(shown)),
@@ -101,22 +94,6 @@ def _models(run: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         (str(name), str(about.get("revision", "")), json.dumps(about.get("identity", {}), indent=2, ensure_ascii=False))
         for name, about in (run.get("models") or {}).items()
     ]
-
-
-def _environment() -> Environment:
-    loader = DictLoader({name: _part(name) for name in ("page.html", "macros.html")})
-    # A results file of another release may lack a key: it is shown as nothing, and fails no report.
-    return Environment(
-        loader=loader, autoescape=True, undefined=ChainableUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-
-
-def _part(name: str) -> str:
-    return files("aes_audit.report.html").joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _safe_json(data: Mapping[str, Any]) -> str:

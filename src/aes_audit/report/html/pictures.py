@@ -15,7 +15,7 @@ from PIL import Image
 
 from aes_audit.report.html.material import FindPicture
 
-__all__ = ["BUDGET", "SIZES", "Size", "write_pictures"]
+__all__ = ["BUDGET", "SIZES", "Size", "webp", "write_pictures"]
 
 BUDGET = 12_000_000
 """Bytes that the pictures of 300 pairs may take; of more pairs, proportionally more."""
@@ -64,7 +64,7 @@ def _fitting(digests: Sequence[str], pairs: int, find: FindPicture) -> Size:
     budget = BUDGET * max(pairs, PAIRS) / PAIRS
     found = [content for digest in digests[:: max(1, len(digests) // _TRIED)] if (content := find(digest))]
     tried = [(content, picture) for content in found if (picture := _decoded(content))]
-    small = sum(len(_webp(picture, THUMBNAIL)) for _, picture in tried if _needs_thumbnail(picture))
+    small = sum(len(webp(picture, THUMBNAIL)) for _, picture in tried if _needs_thumbnail(picture))
     for size in SIZES:
         taken = small + sum(len(_shown(*each, size)) for each in tried)
         if taken * len(digests) <= budget * len(tried) * _CAUTION:
@@ -85,7 +85,7 @@ def _needs_thumbnail(picture: Image.Image) -> bool:
 
 
 def _shown(content: bytes, picture: Image.Image, size: Size) -> bytes:
-    return content if size.side is None else _webp(picture, size)
+    return content if size.side is None else webp(picture, size)
 
 
 def _write(digest: str, *, find: FindPicture, folder: Path, size: Size) -> Mapping[str, Any] | None:
@@ -101,11 +101,12 @@ def _write(digest: str, *, find: FindPicture, folder: Path, size: Size) -> Mappi
     if not _needs_thumbnail(picture):
         return {**about, "thumb": about["file"]}
     small = f"{digest}.small.webp"
-    (folder / small).write_bytes(_webp(picture, THUMBNAIL))
+    (folder / small).write_bytes(webp(picture, THUMBNAIL))
     return {**about, "thumb": f"{folder.name}/{small}"}
 
 
-def _webp(picture: Image.Image, size: Size) -> bytes:
+def webp(picture: Image.Image, size: Size) -> bytes:
+    """The picture as WebP, no side longer than that of `size`."""
     assert size.side is not None
     small = picture.copy()
     small.thumbnail((size.side, size.side), Image.Resampling.LANCZOS, reducing_gap=2.0)
