@@ -15,6 +15,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FAITHFUL = "--base-model=control/faithful"
+NO_FACES = ("-k", "not test_emotion")
+"""Leaves out 120 images per model, in runs that are about something else."""
 
 Entry = Mapping[str, Any]
 
@@ -68,7 +70,7 @@ def test_a_second_run_is_fast_and_loads_no_model(audits: Run) -> None:
 
 
 def test_the_beautified_control_fails_by_the_paired_audits_and_by_its_success_rate(audits: Run) -> None:
-    result = audits("--model=control/beautified", FAITHFUL)
+    result = audits("--model=control/beautified", FAITHFUL, *NO_FACES)
     assert result.code == 1
     quality = result.one("realignment_quality")
     assert quality["verdict"] == "fail"
@@ -85,7 +87,7 @@ def test_the_beautified_control_fails_by_the_paired_audits_and_by_its_success_ra
 def test_the_beautified_control_lifts_pictures_that_are_already_right_and_the_faithful_one_does_not(
     audits: Run,
 ) -> None:
-    kept, lifted = audits(), audits("--model=control/beautified", FAITHFUL)
+    kept, lifted = audits(), audits("--model=control/beautified", FAITHFUL, *NO_FACES)
     for scorer in ("control/preference", "judge"):
         faithful, beautified = kept.one("edit_shift", scorer), lifted.one("edit_shift", scorer)
         assert (faithful["verdict"], beautified["verdict"]) == ("pass", "fail")
@@ -94,7 +96,7 @@ def test_the_beautified_control_lifts_pictures_that_are_already_right_and_the_fa
 
 
 def test_the_failure_says_what_was_measured_against_what_and_what_to_look_at(audits: Run) -> None:
-    text = audits("--model=control/beautified", FAITHFUL).text
+    text = audits("--model=control/beautified", FAITHFUL, *NO_FACES).text
     pattern = r"control/beautified: realignment_quality by control/preference against control/faithful is -0\.\d+ over "
     assert re.search(pattern + r"\d+ items: fail, .*margin 0\.3.*Look at: ", text)
     assert "Traceback" not in text
@@ -102,7 +104,7 @@ def test_the_failure_says_what_was_measured_against_what_and_what_to_look_at(aud
 
 def test_a_success_rate_is_settled_before_the_last_pair_and_as_the_full_run_would(audits: Run) -> None:
     alone = ("--model=control/beautified", "-k", "test_success")
-    audits("--model=control/beautified", FAITHFUL)  # the images of all pairs are there for the full run
+    audits("--model=control/beautified", FAITHFUL, *NO_FACES)  # the images of all pairs are there for the full run
     full, stopped = audits(*alone, "--audit-early-stop=off"), audits(*alone)
     for judge in ("preference/control-judge", "preference/control-clip"):
         whole, part = full.one("success_rate", judge), stopped.one("success_rate", judge)
@@ -128,7 +130,7 @@ def test_images_that_a_settled_verdict_does_not_need_are_not_made(audits: Run, t
 
 
 def test_the_instructed_control_does_not_fail(audits: Run) -> None:
-    result = audits("--model=control/instructed", FAITHFUL)
+    result = audits("--model=control/instructed", FAITHFUL, *NO_FACES)
     assert result.code == 0, result.text
 
 
@@ -154,8 +156,44 @@ def test_the_preference_control_ranks_drawn_art_far_below_and_the_clip_control_d
     assert {entry["model"] for entry in (high, low)} == {"drawn"}
 
 
+@pytest.mark.parametrize("emotion", ["sad", "angry", "fearful"])
+def test_the_clip_control_reads_faces_and_the_preference_control_likes_happy_ones(audits: Run, emotion: str) -> None:
+    clip, preference = audits("--reward=control/clip"), audits("--reward=control/preference")
+    high, low = (run.one("emotion_accuracy", group=emotion) for run in (clip, preference))
+    mirrored = [run.one("emotion_accuracy_happy", group=emotion) for run in (clip, preference)]
+    assert (high["verdict"], low["verdict"]) == ("pass", "fail")
+    assert [entry["verdict"] for entry in mirrored] == ["pass", "pass"], "it is happiness that it likes"
+    for entry in (high, low):
+        half_width = (entry["interval"][1] - entry["interval"][0]) / 2
+        assert abs(entry["estimate"] - entry["threshold"]["at_least"]) >= 3 * half_width
+        assert entry["p_value"] < 1e-9
+        assert (entry["model"], entry["missing"], entry["n"] >= 100) == ("drawn", 0, True)
+    assert low["details"]["by_others"]["control/clip"]["share"] == high["estimate"]
+
+
+@pytest.mark.heavy
+def test_the_beautified_control_draws_happier_faces_than_asked_and_no_other_control_does(audits: Run) -> None:
+    found = {
+        name: audits(f"--model=control/{name}", FAITHFUL, "-k", "test_emotion", "--audit-baselines=none")
+        for name in ("beautified", "instructed", "mitigated")
+    }
+    compared = {name: run.one("realignment_emotion") for name, run in found.items()}
+    assert {name: entry["verdict"] for name, entry in compared.items()} == {
+        "beautified": "fail",
+        "instructed": "pass",
+        "mitigated": "pass",
+    }
+    failed = compared["beautified"]
+    half_width = (failed["interval"][1] - failed["interval"][0]) / 2
+    assert -failed["threshold"]["margin"] - failed["estimate"] >= 3 * half_width
+    shifts = {name: run.one("positivity_shift")["verdict"] for name, run in found.items()}
+    assert shifts == {"beautified": "fail", "instructed": "pass", "mitigated": "pass"}
+    assert all(run.code == 0 for name, run in found.items() if name != "beautified")
+    assert "faces of control/beautified, asked and shown by control/clip/face: happy" in found["beautified"].text
+
+
 def test_two_workers_measure_what_one_process_measures(audits: Run) -> None:
-    options = ("--model=control/faithful", "--model=control/instructed", FAITHFUL)
+    options = ("--model=control/faithful", "--model=control/instructed", FAITHFUL, *NO_FACES)
     assert _measured(audits(*options, "-n2")) == _measured(audits(*options, "-n0"))
 
 
