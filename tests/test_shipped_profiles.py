@@ -13,6 +13,7 @@ from aes_audit.judges.image_preference_spec import URL_VARIABLE
 from aes_audit.judges.registry import resolve_preference
 from aes_audit.judges.spec import parse_judge
 from aes_audit.measures.names import METRIC_NEEDS, PAIRED
+from aes_audit.prompts.emotion import read_templates
 from aes_audit.prompts.pairs import read_prompt_set
 from aes_audit.resources import packaged_thresholds
 from aes_audit.rewards.registry import scorer_name
@@ -35,6 +36,7 @@ def test_everything_a_profile_names_exists(profile: Profile, monkeypatch: pytest
     assert resolve_preference(profile.truth).name in names
     assert parse_judge(profile.judge, Path()).base == profile.judge
     assert len(read_prompt_set(profile.prompts).pairs) >= profile.pairs
+    assert len(read_templates(profile.faces).templates) == 30
 
 
 @pytest.mark.parametrize("profile", PROFILES)
