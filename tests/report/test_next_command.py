@@ -84,7 +84,9 @@ def test_without_more_pairs_an_open_verdict_is_looked_at() -> None:
 
 def test_too_few_pairs_for_an_interval_become_those_of_the_profile() -> None:
     open_ = line("inconclusive", estimate=0.9, interval=None, n=16)
-    assert words([open_], Typed((), pairs=16, planned=100, available=300))[1][-1] == "--audit-pairs=100"
+    for typed in (("--audit-pairs=16",), ("--audit-pairs", "16")):
+        run = Typed((*typed, "-n2"), pairs=16, planned=100, available=300)
+        assert words([open_], run)[1] == ["pytest", "-n2", "--audit-pairs=100"], "and no second number"
 
 
 def test_a_margin_is_a_limit_on_the_side_that_is_nearer() -> None:

@@ -128,3 +128,9 @@ def test_a_name_cannot_forge_a_line_or_a_colour(name: str) -> None:
         shown = [each.text for each in verdict_lines([line("fail", subject=name)], width)]
         assert all(text.isprintable() and not text.lstrip().startswith("::") for text in shown)
     assert len(verdict_table([line(subject=name)])) == 3
+
+
+def test_a_paragraph_has_no_dash_for_an_interval_that_is_not_there() -> None:
+    shown = [each.text.strip() for each in verdict_lines([line(interval=None)], 40)]
+    assert "-1.105, n 300, <= -0.5" in shown
+    assert "-1.105 [-1.340, -0.870], n 300, <= -0.5" in [each.text.strip() for each in verdict_lines([line()], 70)]

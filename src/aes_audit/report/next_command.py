@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,14 +121,16 @@ def _chosen(entry: Entry) -> Iterator[str]:
 
 
 def _again(run: Typed, *more: str) -> str:
-    return shlex.join(["pytest", *_kept(run.arguments), *more])
+    replaced = {word.partition("=")[0] for word in more if word.startswith("--")}
+    return shlex.join(["pytest", *_kept(run.arguments, {*_WRITING, *replaced}), *more])
 
 
-def _kept(arguments: Sequence[str]) -> Iterator[str]:
-    """What was typed, without what only the first run should do."""
+def _kept(arguments: Sequence[str], dropped: Collection[str]) -> Iterator[str]:
+    """What was typed, without options that are `dropped`, each with its value."""
     left = iter(arguments)
     for argument in left:
-        if argument in _WRITING:
+        name, _, value = argument.partition("=")
+        if name in dropped and not value and name not in _SWITCHES:
             next(left, None)
-        elif argument.partition("=")[0] not in (*_WRITING, *_SWITCHES):
+        elif name not in dropped and name not in _SWITCHES:
             yield argument

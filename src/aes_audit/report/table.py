@@ -76,7 +76,7 @@ def _paragraphs(entries: Sequence[Entry], width: int) -> Iterator[Line]:
     left = " " * (_WIDEST_VERDICT + 2)
     for entry in entries:
         named = dict(zip(HEADINGS, cells(entry), strict=True))
-        numbers = [f"{named['estimate']} {named['interval']}", f"n {named['n']}"]
+        numbers = [f"{named['estimate']} {named['interval']}".removesuffix(" -"), f"n {named['n']}"]
         numbers += [named["threshold"]] if named["threshold"] != "-" else []
         numbers += [f"{name} {named[name]}" for name in ("baseline", "paper") if named[name] != "-"]
         title = f"{named['verdict']:{len(left)}}{printable(about(entry))}"
