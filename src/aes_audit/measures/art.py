@@ -120,10 +120,10 @@ def _reference(request: Request) -> _Reference:
 
 def _notes(evidence: Evidence, model: str, column: str) -> Mapping[str, str]:
     """What an extra column says about the works, by item; those about which it says nothing are left out."""
-    frame = evidence.frame
-    if column not in frame:
+    rows = evidence.rows(model, "art", ("item", column))
+    if column not in rows:
         return {}
-    rows = frame[(frame["model"] == model) & (frame["set"] == "art") & frame[column].notna()]
+    rows = rows[rows[column].notna()]
     return dict(zip(rows["item"].astype(str), rows[column].astype(str), strict=True))
 
 
@@ -205,9 +205,9 @@ def _leaderboard(request: Request, scores: Floats) -> Mapping[str, Any]:
 
 def _words(request: Request, model: str, planned: tuple[str, ...]) -> Mapping[str, Any]:
     """Mean length of the captions: longer captions alone raise some rewards."""
-    frame = request.evidence.frame
-    if WORDS not in frame:
+    rows = request.evidence.rows(model, "art", ("item", "prompt", WORDS))
+    if WORDS not in rows:
         return {}
-    rows = frame[(frame["model"] == model) & (frame["set"] == "art") & (frame["prompt"] == "caption")]
-    counts = rows[rows["item"].isin(planned)].drop_duplicates("item")[WORDS].dropna()
+    rows = rows[(rows["prompt"] == "caption") & rows["item"].isin(planned)]
+    counts = rows.drop_duplicates("item")[WORDS].dropna()
     return {"caption_words": float(counts.astype(float).mean())} if len(counts) else {}

@@ -20,6 +20,11 @@ __all__ = ["ABSENT", "image_faults", "lost_shares"]
 
 IMAGES = ("original", "wide")
 
+DIGEST = "image_sha256"
+
+_YES = (True, "true", "True", "TRUE")
+"""CSV has no booleans."""
+
 ABSENT = "absent"
 """Kind of a planned image that the table does not mention."""
 
@@ -80,22 +85,18 @@ def _fault_of(seen: Mapping[Place, _Image], place: Place) -> str | None:
 
 
 def _seen(request: Request, model: str) -> dict[Place, _Image]:
-    frame = request.evidence.frame
-    frame = frame[(frame["model"] == model) & (frame["set"] == request.set) & frame["image"].isin(IMAGES)]
-    if frame.empty:
+    rows = request.evidence.rows(model, request.set, ("item", "image", "value", FAULT, FLAGGED, TRUNCATED, DIGEST))
+    rows = rows[rows["image"].isin(IMAGES)]
+    if rows.empty:
         raise request.skip("the table has no row about an image")
-    told = pd.DataFrame(
-        {
-            "item": frame["item"],
-            "image": frame["image"],
-            "fault": _texts(frame, FAULT),
-            "flags": _texts(frame, FLAGGED),
-            "cut": _texts(frame, TRUNCATED).str.lower() == "true",
-            # Where no kind is told: an image that anybody gave a score, or whose digest is known, was there.
-            "there": frame["value"].notna() | _texts(frame, "image_sha256").notna(),
-        }
+    told = rows[["item", "image"]].assign(
+        fault=_column(rows, FAULT),
+        flags=_column(rows, FLAGGED),
+        cut=_column(rows, TRUNCATED).isin(_YES),
+        # Where no kind is told: an image that anybody gave a score, or whose digest is known, was there.
+        there=rows["value"].notna() | _column(rows, DIGEST).notna(),
     )
-    grouped = told.groupby(["item", "image"], sort=False)
+    grouped = told.groupby(["item", "image"], sort=False, observed=True)
     summary = grouped.agg({"fault": "first", "flags": "first", "cut": "any", "there": "any"})
     return {
         place: _Image(_kind(fault, bool(there)), _listed(flags), bool(cut))
@@ -103,11 +104,9 @@ def _seen(request: Request, model: str) -> dict[Place, _Image]:
     }
 
 
-def _texts(frame: pd.DataFrame, name: str) -> pd.Series[str]:
-    """An extra column as text, null where the table has none."""
-    if name not in frame.columns:
-        return pd.Series(None, index=frame.index, dtype="str")
-    return frame[name].astype("str")
+def _column(rows: pd.DataFrame, name: str) -> pd.Series:
+    """An extra column, null where the table has none."""
+    return rows[name] if name in rows else pd.Series(None, index=rows.index, dtype="str")
 
 
 def _kind(fault: Any, there: bool) -> str | None:

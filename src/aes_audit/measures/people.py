@@ -40,11 +40,10 @@ def rater_agreement(
     Classes are ordered; rows of one item (several dimensions) are drawn together. None where the rows do not hold
     what every rater said. Source: Krippendorff (2018), chapter 12; PROTOCOL R19.
     """
-    frame = evidence.frame
-    if RATER_VALUES not in frame.columns:
+    rows = evidence.rows(model, set, ("item", "scorer", RATER_VALUES, RATER_RULE))
+    if RATER_VALUES not in rows:
         return None
-    rows = frame[(frame["model"] == model) & (frame["set"] == set) & frame["scorer"].isin(list(scorers))]
-    rows = rows[rows[RATER_VALUES].notna()]
+    rows = rows[rows["scorer"].isin(list(scorers)) & rows[RATER_VALUES].notna()]
     given = [_classes(cell, scorer) for cell, scorer in zip(rows[RATER_VALUES], rows["scorer"], strict=True)]
     raters = {rater for classes in given for rater in classes}
     if not raters:
@@ -55,7 +54,7 @@ def rater_agreement(
         "ratings": int(counts.sum()),
         "rows_of_several": int((counts.sum(axis=1) > 1).sum()),
         **_alpha(counts, rows["item"].to_numpy(), seed, confidence),
-        **({"rule": str(rows[RATER_RULE].iloc[0])} if RATER_RULE in rows.columns else {}),
+        **({"rule": str(rows[RATER_RULE].iloc[0])} if RATER_RULE in rows else {}),
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from aes_audit.evidence.coding import decoded
 from aes_audit.evidence.schema import ORIGINAL_FIRST, WIDE_FIRST
 from aes_audit.judges.protocol import FIRST, NEITHER
 from aes_audit.measures.request import Request
@@ -75,16 +76,15 @@ def _images(answers: Floats) -> Floats:
 
 def _answers(request: Request) -> Floats | None:
     """Answers of shape (pairs, 2), I_o shown first and I_a shown first, in item order; NaN where there is none."""
-    frame = request.evidence.frame
-    if not {ORIGINAL_FIRST, WIDE_FIRST} & set(frame.columns):
+    named = (ORIGINAL_FIRST, WIDE_FIRST)
+    rows = request.evidence.rows(request.sole_model(), request.set, ("item", "scorer", *named))
+    if not set(named) & set(rows):
         return None
-    rows = frame[
-        (frame["model"] == request.sole_model()) & (frame["set"] == request.set) & (frame["scorer"] == request.scorer)
-    ]
+    rows = rows[rows["scorer"] == request.scorer]
     if request.expected is not None:
         rows = rows[rows["item"].isin(request.expected)]
     columns = [
-        pd.to_numeric(rows[name], errors="coerce") if name in rows.columns else pd.Series(np.nan, index=rows.index)
-        for name in (ORIGINAL_FIRST, WIDE_FIRST)
+        pd.to_numeric(decoded(rows[name]), errors="coerce") if name in rows else pd.Series(np.nan, index=rows.index)
+        for name in named
     ]
     return np.stack([column.to_numpy(dtype=np.float64, na_value=np.nan) for column in columns], axis=1)

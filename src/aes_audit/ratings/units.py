@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from aes_audit.errors import MissingScores, UnknownName, UsageError
 from aes_audit.measures.agreement import TRUTH
 from aes_audit.measures.readings import JUDGE
@@ -108,13 +110,13 @@ def _pictures(evidence: Evidence, model: str, dimensions: Collection[str]) -> It
 
 def _digests(evidence: Evidence, model: str, set_: str, images: Sequence[str]) -> dict[str, Mapping[str, str | None]]:
     """Item -> digests of its pictures, for items that have all of them: a picture with a fault is none."""
-    frame = evidence.frame
-    rows = frame[(frame["model"] == model) & (frame["set"] == set_) & frame["image"].isin(list(images))]
+    rows = evidence.rows(model, set_, ("item", "image", "scorer", "value", "image_sha256"))
     # What people said is no sign of a picture, and a scorer's error is no sign against one.
-    rows = rows[~rows["scorer"].str.startswith(f"{TRUTH}/")]
+    rows = rows[rows["image"].isin(list(images)) & ~rows["scorer"].str.startswith(f"{TRUTH}/")]
+    told = "image_sha256" in rows
+    known = rows["image_sha256"] if told else pd.Series(None, index=rows.index, dtype="str")
+    there = known.notna() if told else rows["value"].notna()
     found: dict[str, dict[str, str | None]] = {}
-    known = rows["image_sha256"] if "image_sha256" in frame.columns else rows["value"].map(lambda _: None)
-    there = known.notna() | (rows["value"].notna() if "image_sha256" not in frame.columns else False)
     for item, image, digest in zip(rows["item"][there], rows["image"][there], known[there], strict=True):
         found.setdefault(str(item), {})[str(image)] = None if digest is None or digest != digest else str(digest)
     return {item: found[item] for item in sorted(found) if len(found[item]) == len(images)}
