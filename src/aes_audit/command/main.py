@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from aes_audit.command.art import art
 from aes_audit.command.cache_key import cache_key
+from aes_audit.command.diff import diff
 from aes_audit.command.prompts import prompts
 from aes_audit.command.ratings import ratings
 from aes_audit.command.report import report
@@ -21,7 +22,7 @@ from aes_audit.errors import AesAuditError, UsageError
 
 __all__ = ["main"]
 
-USAGE = """usage: aes-audit score|train-lora|train-judge|ratings|prompts|art|report|cache-key ...
+USAGE = """usage: aes-audit score|train-lora|train-judge|ratings|prompts|art|report|diff|cache-key ...
 
 score        score images under texts with a reward model: `aes-audit score --help`
 train-lora   train an adapter that makes a generator follow its prompts again: `aes-audit train-lora --help`
@@ -30,6 +31,7 @@ ratings      ask people: write blinded sheets, read their answers: `aes-audit ra
 prompts      build a set of wide-spectrum prompts, or check one: `aes-audit prompts --help`
 art          write factual captions for artworks: `aes-audit art --help`
 report       model cards and the verdict of a finished run: `aes-audit report --help`
+diff         say what changed between two runs, pair by pair: `aes-audit diff --help`
 cache-key    name the cache of a pipeline by prompts and weights: `aes-audit cache-key --help`"""
 
 
@@ -71,6 +73,7 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "prompts": prompts,
     "art": art,
     "report": report,
+    "diff": diff,
     "cache-key": cache_key,
 }
 
