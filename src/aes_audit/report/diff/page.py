@@ -12,8 +12,10 @@ from aes_audit.report.diff.folder_texts import Texts
 from aes_audit.report.diff.pictures import pairs_that_show_it
 from aes_audit.report.diff.plot import changes_plot
 from aes_audit.report.diff.words import (
+    HEADINGS,
     NUMERIC,
     alone,
+    cells,
     columns,
     gates,
     headline,

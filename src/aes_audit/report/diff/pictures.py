@@ -120,7 +120,7 @@ class _Album:
         self._room = _BUDGET
 
     def shot(self, run: int, place: tuple[str, str, str, str]) -> Shot:
-        """The picture of (set, model, item, image) in the first (0) or second (1) run, small, or why it is not there."""
+        """The small picture of (set, model, item, image) in run 0 or 1, or why it is not there."""
         label = {"original": "plain", "wide": "asked"}.get(place[3], place[3])
         path = self._known[run].get(place)
         if path is None:
