@@ -60,6 +60,12 @@ def test_every_metric_stands_in_the_reference(site: Path) -> None:
     assert METRIC_NEEDS.keys() - set(shown) == set()
 
 
+def test_every_metric_is_explained_where_methods_are() -> None:
+    page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    absent = [name for name in METRIC_NEEDS if f"`{name}`" not in page and not name.startswith("judge_agreement_")]
+    assert not absent
+
+
 def test_every_command_stands_in_the_reference_with_its_help(site: Path) -> None:
     found = list(commands())
     assert {("score",), ("prompts", "build"), ("prompts", "check"), ("ratings", "sheet"), ("train-judge",)} <= set(

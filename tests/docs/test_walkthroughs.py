@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -40,11 +40,12 @@ def clone(tmp_path: Path, store: Path) -> Path:
 
 
 def steps(page: Path) -> Iterator[tuple[Block, str]]:
-    """Every block to run, with what it must print; the files of the page are written by the test."""
+    """Every block to run, with what it must print: the `text` blocks after it."""
     known = blocks(page)
-    for block, after in pairwise([*known, None]):
-        if block is not None and block.exit_code is not None:
-            yield block, after.text if after is not None and after.language == "text" else ""
+    for index, block in enumerate(known):
+        if block.exit_code is not None:
+            printed = takewhile(lambda after: after.language == "text", known[index + 1 :])
+            yield block, "".join(after.text for after in printed)
 
 
 @pytest.mark.heavy
