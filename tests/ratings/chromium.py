@@ -33,7 +33,7 @@ _FLAGS = (
     "--window-size=1200,900",
 )
 _DEADLINE = 60.0
-_KEYS = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
+_KEYS = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Escape": 27}
 
 
 class Tab:

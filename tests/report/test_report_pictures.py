@@ -35,17 +35,19 @@ def test_small_pictures_are_kept_as_they_are(tmp_path: Path) -> None:
         assert (tmp_path / about["file"]).read_bytes() == picture(digest)
 
 
+@pytest.mark.parametrize(("budget", "thumbnail"), [(1_400_000, 224), (250_000, 320)])
 def test_large_pictures_shrink_until_they_fit_and_have_thumbnails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: int, thumbnail: int
 ) -> None:
-    monkeypatch.setattr(pictures, "BUDGET", 400_000)
-    content = _noise(400)
+    monkeypatch.setattr(pictures, "BUDGET", budget)
+    content = _noise(600)
     found, size = write_pictures(DIGESTS, 2, lambda _: content, tmp_path / "images")
     assert size.side is not None
-    assert sum(file.stat().st_size for file in (tmp_path / "images").iterdir()) <= 400_000
-    with Image.open(tmp_path / found[DIGESTS[0]]["thumb"]) as small:
-        assert (small.format, max(small.size)) == ("WEBP", 224)
-    assert (found[DIGESTS[0]]["width"], found[DIGESTS[0]]["height"]) == (400, 400)
+    assert sum(file.stat().st_size for file in (tmp_path / "images").iterdir()) <= budget
+    for about in found.values():
+        with Image.open(tmp_path / about["thumb"]) as small:
+            assert (small.format, max(small.size)) == ("WEBP", thumbnail)
+        assert (about["width"], about["height"]) == (600, 600)
 
 
 def test_what_is_lost_or_broken_is_left_out(tmp_path: Path) -> None:

@@ -33,10 +33,24 @@ class Size:
     """Of WebP, 0 to 100."""
 
 
-SIZES = (Size(None), Size(1024, 80), Size(768, 78), Size(640, 75), Size(512, 72), Size(384, 70), Size(320, 60))
+SIZES = (
+    Size(None),
+    Size(1024, 80),
+    Size(768, 75),
+    Size(640, 75),
+    Size(512, 70),
+    Size(448, 66),
+    Size(384, 60),
+    Size(320, 55),
+    Size(256, 50),
+    Size(256, 30),
+)
 """From the stored files down; the first that fits the budget is taken for all pictures of a report."""
 
 THUMBNAIL = Size(224, 70)
+_ONE_FILE = 448
+"""Up to this side a picture is its own thumbnail: a second file would cost more than it saves."""
+
 _CAUTION = 0.85
 """Share of the budget that a sample may take: the others may be larger."""
 _TRIED = 6
@@ -64,9 +78,10 @@ def _fitting(digests: Sequence[str], pairs: int, find: FindPicture) -> Size:
     budget = BUDGET * max(pairs, PAIRS) / PAIRS
     found = [content for digest in digests[:: max(1, len(digests) // _TRIED)] if (content := find(digest))]
     tried = [(content, picture) for content in found if (picture := _decoded(content))]
-    small = sum(len(webp(picture, THUMBNAIL)) for _, picture in tried if _needs_thumbnail(picture))
     for size in SIZES:
-        taken = small + sum(len(_shown(*each, size)) for each in tried)
+        files = [_shown(*each, size) for each in tried]
+        files += [webp(picture, THUMBNAIL) for _, picture in tried if _needs_thumbnail(picture, size)]
+        taken = sum(map(len, files))
         if taken * len(digests) <= budget * len(tried) * _CAUTION:
             return size
     return SIZES[-1]
@@ -80,8 +95,8 @@ def _decoded(content: bytes) -> Image.Image | None:
         return None
 
 
-def _needs_thumbnail(picture: Image.Image) -> bool:
-    return max(picture.size) > (THUMBNAIL.side or 0)
+def _needs_thumbnail(picture: Image.Image, size: Size) -> bool:
+    return min(max(picture.size), size.side or max(picture.size)) > _ONE_FILE
 
 
 def _shown(content: bytes, picture: Image.Image, size: Size) -> bytes:
@@ -98,7 +113,7 @@ def _write(digest: str, *, find: FindPicture, folder: Path, size: Size) -> Mappi
     name = f"{digest}.{'png' if size.side is None else 'webp'}"
     (folder / name).write_bytes(_shown(content, picture, size))
     about = {"file": f"{folder.name}/{name}", "width": picture.width, "height": picture.height}
-    if not _needs_thumbnail(picture):
+    if not _needs_thumbnail(picture, size):
         return {**about, "thumb": about["file"]}
     small = f"{digest}.small.webp"
     (folder / small).write_bytes(webp(picture, THUMBNAIL))
