@@ -73,13 +73,13 @@ def test_an_editor_makes_the_tuples_and_the_provenance_says_how(project: LivePro
     options = ("--reward=tiny/clip", "--emotion=edited:./model", "-k", "emotion")
     result = project.run(*options, "--audit-json=r.json")
     result.stdout.re_match_lines(
-        [r"  emotion: 30 tuples of emotion_templates \(.*\), happy faces of \./model \(.*\) and its edits .* 0\.5"]
+        [r"  emotion: 30 tuples of emotion_templates \(.*\), happy faces of \./model \(.*\) and its edits .* 0\.7"]
     )
     result.assert_outcomes(passed=6)
     said = results(project)
     assert {entry["model"] for entry in said["measurements"]} == {"./model edits"}
     about = said["run"]["emotion"]
-    assert (about["editor"], about["strength"], about["templates"]["name"]) == ("./model", 0.5, "emotion_templates")
+    assert (about["editor"], about["strength"], about["templates"]["name"]) == ("./model", 0.7, "emotion_templates")
     images = list((project.root / ".aes_audit" / "images").rglob("*.json"))
     assert len(images) == 30 * 4
     project.run(*options, "--audit-json=again.json")

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from aes_audit.errors import UsageError
-from aes_audit.generators.editing import STRENGTH, ResolvedEditor
+from aes_audit.generators.editing import ResolvedEditor
 from aes_audit.generators.resolve import DiffusersModel
 from aes_audit.live.account import short
 from aes_audit.options import EDITED_FACES
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from aes_audit.rewards.protocol import ResolvedReward
 
 __all__ = ["LiveEditedTuples", "LiveEmotion", "LiveTuples", "live_emotion"]
+
+STRENGTH = 0.7
+"""How strongly faces are edited: at 0.5 they go on smiling, at 0.85 the place changes too (docs/emotion.md)."""
 
 TEMPLATES = "emotion_templates"
 """What an editor draws where the profile names no `faces`."""
@@ -158,7 +161,7 @@ class LiveEditedTuples(LiveEmotion):
                 f"--emotion={EDITED_FACES}{self.spec}: it cannot edit here; name a model of diffusers, or put its "
                 "pictures into a folder (docs/emotion.md)."
             )
-        return EditedTuples(ResolvedEditor(model), self.templates, self.session.prompts.repeat)
+        return EditedTuples(ResolvedEditor(model, STRENGTH), self.templates, self.session.prompts.repeat)
 
     def cases(self) -> Sequence[Case]:
         """As always; raises UsageError, while the session opens, for a model that takes no picture."""
