@@ -45,7 +45,7 @@ def face_templates(known: frozenset[str]) -> tuple[EmotionTemplate, ...]:
         new = [one for one in shuffled if known.isdisjoint(map(one.prompt, EMOTIONS))]
         if new and len(found) < COUNT:
             text = new[0].text
-            # The world's CLIP knows whole captions only: of rendered faces it tells .60 by the bare statement, .92 so.
+            # The world's CLIP knows whole captions only: of drawn faces it tells .64 by the bare statement and .98 so.
             found.append(EmotionTemplate(f"face-{len(found) + 1:02d}", text, text.partition(",")[0]))
     return tuple(found)
 
