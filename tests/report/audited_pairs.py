@@ -34,8 +34,8 @@ def entry_of(evidence: Evidence, metric: str, scorer: str, *, base: str | None =
     """A measurement of the aligned model, judged by a gate of this condition."""
     gate = Gate("test", metric, **condition)  # type: ignore[arg-type]
     pooled = METRICS[metric].set == "pairs" and METRICS[metric].needs_truth
-    truth = {"truth": JUDGE} if pooled else {}
-    found = measure(metric, evidence, model=ALIGNED, base_model=base, scorer=scorer, **truth)
+    truth = JUDGE if pooled else None
+    found = measure(metric, evidence, model=ALIGNED, base_model=base, scorer=scorer, truth=truth)
     judged = entry(judge(found, gate, METRICS[metric].bad), f"audit_of_{metric}", None)
     subject = scorer if metric.startswith(("reward_", "prefers_")) else ALIGNED
     return {**judged, "subject": subject, "test": f"audits/test_{metric}.py::test_it[{subject}]", "outcome": "failed"}

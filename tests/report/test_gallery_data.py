@@ -51,7 +51,7 @@ def test_a_scorer_that_reads_no_text_has_one_score_under_every_prompt() -> None:
 
 def test_a_missing_picture_says_why_and_one_that_left_the_store_too() -> None:
     row = {"model": ALIGNED, "set": "pairs", "item": "a", "prompt": "wide", "scorer": "pretty"}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {**row, "image": "wide", "value": None, "error": "a black frame", "image_sha256": None, "image_fault": "black"},
         {**row, "image": "original", "value": 1.0, "error": None, "image_sha256": "0" * 64, "image_fault": None},
     ]

@@ -27,7 +27,7 @@ def finding(entry: Entry) -> str:
 _FINDINGS = {
     "success_rate": "Follows the prompt in {shown} of pairs",
     "realignment_success": "Follows {size} {more} prompts than its base",
-    "realignment_quality": "Draws {prettier} than its base when asked not to: {shown}",
+    "realignment_quality": "Draws {prettier} than its base: {shown}",
     "quality_shift": "Conventional quality moves by {shown}",
     "wide_quality": "Pictures asked to be plain score {shown}",
     "dimension_shift": "Dimensions that were turned down move by {shown}",
@@ -45,6 +45,7 @@ _FINDINGS = {
     "emotion_accuracy": "Knows a face that is {group} in {shown} of cases",
     "emotion_rendering": "Faces asked to be {group} show it with {shown}",
     "positivity_shift": "Faces are happier than asked by {shown}",
+    "realignment_emotion": "Faces asked to be sad, angry or fearful move by {shown} against its base",
 }
 
 
