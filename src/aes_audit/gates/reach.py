@@ -13,7 +13,16 @@ RATES = frozenset({"success_rate", "prefers_wide"})
 """Metrics whose number of trials is the number of planned pairs."""
 
 MEANS = frozenset(
-    {"quality_shift", "wide_quality", "dimension_shift", "dimension_shift_all", "concept_kept", "edit_shift"}
+    {
+        "quality_shift",
+        "wide_quality",
+        "dimension_shift",
+        "dimension_shift_all",
+        "concept_kept",
+        "edit_shift",
+        "emotion_rendering",
+        "positivity_shift",
+    }
 )
 """Metrics that are means of item values."""
 
@@ -52,7 +61,7 @@ def sight(gate: Gate, planned: int) -> str | None:
         return None if rate is None else f"passes from a true rate of {rate:.2f}"
     if gate.metric in MEANS:
         return f"tells {detectable_mean(planned, confidence=gate.confidence):.2f} SD from the threshold"
-    if gate.metric == "realignment_quality":
+    if gate.metric in ("realignment_quality", "realignment_emotion"):
         return f"sees a shift of {detectable_rank_shift(planned, alpha=gate.alpha):.2f} SD"
     if gate.metric == "realignment_success":
         drop = detectable_drop(planned, DISCORDANT, gate.alpha)
