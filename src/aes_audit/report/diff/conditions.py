@@ -51,7 +51,7 @@ def run_notes(before: Side, after: Side, names: Renamed) -> Iterator[str]:
     for old, new in names.assumed.items():
         kind = "generator" if old in before.generators else "reward"
         yield f"{old} is matched with {new}, because each run audits one {kind}"
-    if told := other_circumstances(after.run, before.run):
+    if told := other_circumstances({"provenance": after.run}, {"provenance": before.run}):
         yield f"other circumstances: {told}"
     for name in _RUN:
         first, second = before.run.get(name), after.run.get(name)

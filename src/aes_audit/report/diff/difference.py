@@ -84,14 +84,15 @@ class Change:
 
     @property
     def size(self) -> float:
-        """The difference in half widths of the two intervals, so that units need not be alike; -1 where unknown."""
-        bounds = [entry["interval"] for entry in (self.before, self.after) if entry["interval"]]
+        """The difference in half widths of its interval, so that units need not be alike; -1 where there is none.
+
+        Of the paired difference where it has an interval, else of the estimates, with the mean of theirs.
+        """
+        if self.paired is not None and self.paired.interval.bounds:
+            return _widths(self.paired.mean, [self.paired.interval.bounds])
         if self.difference is None:
             return -1.0
-        if self.difference == 0:
-            return 0.0
-        half = float(np.mean([high - low for low, high in bounds])) / 2 if bounds else 0.0
-        return abs(self.difference) / half if half > 0 else float("inf")
+        return _widths(self.difference, [each["interval"] for each in (self.before, self.after) if each["interval"]])
 
     def moved_most(self, count: int = 5) -> Sequence[ItemChange]:
         """The items that changed most in the direction of the change, ties by name; none where nothing is certain."""
@@ -148,6 +149,11 @@ def difference(before: Side, after: Side, given: Iterable[str] = ()) -> Differen
         tuple(sorted(matched.vanished, key=about)),
         tuple(run_notes(before, after, names)),
     )
+
+
+def _widths(difference: float, bounds: Sequence[Sequence[float]]) -> float:
+    half = float(np.mean([high - low for low, high in bounds])) / 2 if bounds else 0.0
+    return 0.0 if difference == 0 else abs(difference) / half if half > 0 else float("inf")
 
 
 def _interest(change: Change) -> tuple[object, ...]:
