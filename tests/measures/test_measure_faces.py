@@ -61,6 +61,7 @@ class TestPositivityShift:
         kept = item_values(
             "positivity_shift", build(faces("g", dict.fromkeys(EMOTIONS, place))), models=("g",), scorer=FACE
         )
+        assert kept.values is not None
         np.testing.assert_allclose(kept.values, values)
 
     def test_items_of_different_size_weigh_by_their_faces(self, build: Build) -> None:
