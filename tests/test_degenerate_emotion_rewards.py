@@ -19,22 +19,34 @@ ROOT = Path(__file__).resolve().parents[1]
 
 PACKAGE = """
 import hashlib
+from functools import cache
 
 import numpy as np
 
 from aes_audit.rewards.registry import resolve_reward
 
+SEEN = {}
+
+
+@cache
+def eye():
+    return resolve_reward("control/clip", device="cpu").load()
+
+
+def happier(image):
+    if image.tobytes() not in SEEN:
+        texts = [f"a face, its expression is {emotion}" for emotion in ("happy", "sad")]
+        happy, sad = eye().score([image, image], texts)
+        SEEN[image.tobytes()] = happy - sad
+    return SEEN[image.tobytes()]
+
 
 class Reward:
     def __init__(self, **_):
-        self.eye = None
+        pass
 
     def score(self, images, texts):
         return [self.one(image.convert("RGB"), text) for image, text in zip(images, texts)]
-
-    def shows(self, image, emotion):
-        self.eye = self.eye or resolve_reward("control/clip", device="cpu").load()
-        return self.eye.score([image], [f"a face, its expression is {emotion}"])[0]
 
 
 class Constant(Reward):
@@ -57,12 +69,12 @@ class Blind(Reward):
 
 class Happy(Reward):
     def one(self, image, text):
-        return self.shows(image, "happy") - self.shows(image, "sad")
+        return happier(image)
 
 
 class Sad(Reward):
     def one(self, image, text):
-        return self.shows(image, "sad") - self.shows(image, "happy")
+        return -happier(image)
 """
 
 NAMES = ("constant", "noise", "blind", "happy", "sad")

@@ -202,7 +202,7 @@ def live_emotion(session: LiveSession) -> LiveEmotion | None:
     if named.startswith(EDITED_FACES):
         from aes_audit.prompts.emotion import read_templates
 
-        templates = read_templates(session.profile.faces or TEMPLATES)
+        templates = read_templates(session.profile.faces or TEMPLATES).first(len(session.prompts.pairs))
         return LiveEditedTuples(session, named.removeprefix(EDITED_FACES), templates)
     from aes_audit.evidence.emotion_tuples import read_tuples
 
