@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 # Extension modules load once per process; pytester unloads what a run inside this process has imported.
 import numpy.fft  # noqa: F401
@@ -11,6 +12,8 @@ import pyarrow.parquet  # noqa: F401
 import pytest
 import scipy.stats  # noqa: F401
 
+from aes_audit.judges.registry import JUDGES, PREFERENCES
+from aes_audit.rewards.registry import REWARDS
 from plugin.live import LiveProject
 from plugin.recorded import rows_of, write_audits, write_evidence, write_thresholds
 
@@ -36,6 +39,7 @@ def judged(pytester: pytest.Pytester) -> Run:
 
 
 @pytest.fixture
-def live(pytester: pytest.Pytester, tiny_pipeline: Path, tiny_clip: Path, tiny_judge: Path) -> LiveProject:
-    """A project that audits tiny models for real."""
-    return LiveProject(pytester, tiny_pipeline, tiny_clip, tiny_judge)
+def live(pytester: pytest.Pytester, tiny_pipeline: Path, tiny_clip: Path, tiny_judge: Path) -> Iterator[LiveProject]:
+    """A project that audits tiny models for real; what it registers is forgotten with it."""
+    with patch.dict(REWARDS), patch.dict(JUDGES), patch.dict(PREFERENCES):
+        yield LiveProject(pytester, tiny_pipeline, tiny_clip, tiny_judge)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from weights.hub_server import COMMIT, Hub, serving
+from weights.hub_server import COMMIT, Hub, serving, turn_client
 
 from plugin.live import THRESHOLDS, LiveProject
 from plugin.recorded import write_audits, write_thresholds
@@ -110,9 +110,8 @@ def test_a_data_set_of_the_hub_is_fetched_and_named_with_its_commit(
     (tmp_path / "lapis").mkdir()
     columns = {"image": pictures, "text": [f"a red shape number {n}" for n in range(24)]}
     pq.write_table(pa.table(columns), tmp_path / "lapis" / "train.parquet")
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
     with serving(Hub({"datasets/museum/works": tmp_path / "lapis"})) as hub:
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        turn_client(monkeypatch, hub.url, tmp_path / "cache")
         result = project.run("--reward=tiny/clip", "--art=hub:museum/works", "-k", "art_z", "--audit-json=r.json")
         absent = project.run("--reward=tiny/clip", "--art=hub:museum/absent")
         floating = project.run("--reward=tiny/clip", "--art=hub:museum/works", "--audit-require-pinned=on")

@@ -21,6 +21,6 @@ def test_an_unhealthy_reward_is_an_error_and_never_a_regression(live: LiveProjec
 def test_the_check_can_be_switched_off_and_its_ini_twin_too(live: LiveProject) -> None:
     assert live.run("--audit-health=off").ret == pytest.ExitCode.OK
     live.pytester.makeini("[pytest]\naudit_health = sometimes")
-    result = live.pytester.runpytest_subprocess("--profile=tiny")
+    result = live.pytester.runpytest("--profile=tiny")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*ini key audit_health: invalid value 'sometimes': choose check, off.*"])

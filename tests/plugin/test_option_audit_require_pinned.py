@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from weights.hub_server import COMMIT, Hub, serving
+from weights.hub_server import COMMIT, Hub, serving, turn_client
 
 from plugin.live import LiveProject
 from plugin.recorded import write_audits
@@ -25,15 +25,13 @@ LOOKED_UP = (
 
 @pytest.fixture
 def hub(live: LiveProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A hub with the project's model and a few repositories that are only looked up, asked by every child process."""
+    """A hub with the project's model and a few repositories that are only looked up."""
     upload = Path(shutil.copytree(live.root / "model", tmp_path / "upload"))
     (upload / "aes_audit.json").unlink()
     empty = tmp_path / "empty"
     empty.mkdir()
     with serving(Hub(repos={"tiny/model": upload, **dict.fromkeys(LOOKED_UP, empty)})) as hub:
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        turn_client(monkeypatch, hub.url, tmp_path / "hf")
         yield hub
 
 

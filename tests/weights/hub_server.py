@@ -13,6 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import pytest
+from huggingface_hub import constants
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OLDER = "89abcdef0123456789abcdef0123456789abcdef"
 REVISIONS = {"main": COMMIT, "v1": COMMIT, "old": OLDER, "refs/pr/1": OLDER}
@@ -45,6 +48,14 @@ class Hub:
     """Set when the server goes down: releases what hangs."""
     url: str = ""
     """Where it listens."""
+
+
+def turn_client(patch: pytest.MonkeyPatch, url: str, cache: Path) -> None:
+    """Turn this process's own hub client, which has read its environment already, to a server and an empty cache."""
+    patch.setattr(constants, "ENDPOINT", url)
+    patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}")
+    patch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    patch.setattr(constants, "HF_HUB_OFFLINE", False)
 
 
 @contextmanager
@@ -82,7 +93,11 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         self.hub.requests.append(" ".join(filter(None, (self.command, path, self.headers.get("Range")))))
         api = path.startswith("/api/")
-        kind, owner, name, *rest = path.removeprefix("/api").strip("/").split("/")
+        words = path.removeprefix("/api").strip("/").split("/")
+        if len(words) < 3:
+            # Libraries ask a few things besides: whether there is a hub at all, say.
+            return self._send(404, b"", {})
+        kind, owner, name, *rest = words
         if kind not in ("models", "datasets"):
             # Files of models stand right below the root.
             kind, owner, name, *rest = "models", kind, owner, name, *rest

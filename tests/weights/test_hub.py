@@ -14,7 +14,7 @@ import pytest
 from huggingface_hub import constants
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
-from weights.hub_server import COMMIT, OLDER, Hub, serving
+from weights.hub_server import COMMIT, OLDER, Hub, serving, turn_client
 
 from aes_audit.generators.protocol import ImageRequest
 from aes_audit.generators.resolve import resolve_generator
@@ -209,9 +209,7 @@ def test_weights_that_can_run_code_are_not_even_downloaded(hub: Hub, tmp_path: P
 @pytest.fixture
 def client(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """This process's own hub client, turned to the server; returns its cache."""
-    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
+    turn_client(monkeypatch, hub.url, tmp_path / "hf")
     return tmp_path / "hf"
 
 
