@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
-from report.audited_pairs import ALIGNED, BASE, JUDGE, entry_of, evidence_of, material, picture
+from report.audited_pairs import picture
 from report.test_report_page import HOSTILE, Read
-from report.two_runs import compared, edited, release, write_release
+from report.two_runs import compared, drawn_runs, edited, release, write_release
 
-from aes_audit.evidence.table import Evidence
-from aes_audit.prompts.pairs import PromptPair
 from aes_audit.report.diff.difference import Difference
 from aes_audit.report.diff.folder_texts import Texts, pictures_of, texts_of
 from aes_audit.report.diff.markdown import markdown_text
 from aes_audit.report.diff.page import diff_page
 from aes_audit.report.diff.terminal import terminal_lines
-from aes_audit.report.html.folder import write_folder
 from aes_audit.report.run_folder import PAGE
-
-ITEMS = [f"{number:02}" for number in range(24)]
 
 
 @pytest.fixture(scope="module")
@@ -38,24 +31,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Difference:
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Difference:
-    """Two run folders with pages and pictures: the base of a release, and what became of it."""
-    folder = tmp_path_factory.mktemp("drawn")
-    texts = {item: PromptPair(item, f"a cat {item}", f"{HOSTILE[0]} {item}", ("clarity",)) for item in ITEMS}
-    for name, model in (("a", BASE), ("b", ALIGNED)):
-        table = evidence_of(ITEMS, models=(model,))
-        entries = [entry_of(_named(table), "success_rate", JUDGE, at_least=0.7)]
-        results = {"schema": 1, "run": {"profile": "t"}, "measurements": [_about(each, model) for each in entries]}
-        write_folder(folder / name, replace(material(ITEMS, texts), results=results, evidence=table))
-    return compared(folder / "a", folder / "b")
-
-
-def _named(table: Evidence) -> Evidence:
-    """The same rows as those of the model that `entry_of` measures."""
-    return Evidence(table.frame.assign(model=ALIGNED))
-
-
-def _about(entry: Mapping[str, Any], model: str) -> Mapping[str, Any]:
-    return {**entry, "model": model, "subject": model}
+    """Two run folders with pages, prompts made of markup and pictures."""
+    return drawn_runs(tmp_path_factory.mktemp("drawn"), HOSTILE[0])
 
 
 def _hostile(found: Difference, text: str) -> Difference:

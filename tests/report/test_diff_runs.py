@@ -15,7 +15,7 @@ from report.two_runs import JUDGE, RUN, Asked, compared, edited, release, write_
 from aes_audit.errors import UsageError
 from aes_audit.report.diff.difference import Change, Difference
 from aes_audit.report.diff.side import read_side
-from aes_audit.report.diff.words import unpaired
+from aes_audit.report.diff.words import tolerated, unpaired
 from aes_audit.report.run_folder import RESULTS
 
 MIRROR = {"worse": "better", "better": "worse"}
@@ -231,6 +231,25 @@ def test_another_base_is_another_comparison(tmp_path: Path) -> None:
     )
     [change] = compared(a, b).changes
     assert change.obstacles == ("the base model was old, is new",)
+
+
+def test_what_a_baseline_tolerates_is_not_called_a_change(tmp_path: Path) -> None:
+    a = write_release(tmp_path / "a", release(success=0.9))
+    b = edited(write_release(tmp_path / "b", release(success=0.4)), baseline={"estimate": 0.9, "tolerance": 0.5})
+    found = compared(a, b)
+    change = _by_metric(found)["success_rate"]
+    assert (change.direction, change.tolerated, found.worse) == ("no evidence of change", True, False)
+    [said] = tolerated(found)
+    assert said.startswith("not called a change, because 0.5 is within its baseline's tolerance 0.5: v1: success_rate")
+    assert compared(a, edited(b, baseline={"estimate": 0.9, "tolerance": 0.4})).worse
+
+
+def test_noise_of_other_kernels_is_no_change(tmp_path: Path) -> None:
+    rows = release()
+    noisy = [{**row, "value": row["value"] + 1e-6} if row["image"] == "wide" else row for row in rows]
+    found = compared(write_release(tmp_path / "a", rows), write_release(tmp_path / "b", noisy))
+    assert {change.direction for change in found.changes} == {"no evidence of change"}
+    assert {change.p_adjusted for change in found.changes} == {1.0}
 
 
 def test_what_only_one_run_measured_is_shown(tmp_path: Path) -> None:

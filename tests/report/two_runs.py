@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from plugin.recorded import rows_of
+from report.audited_pairs import ALIGNED, BASE, entry_of, evidence_of, material
+from report.audited_pairs import JUDGE as PEOPLE
 
 from aes_audit.evidence.table import Evidence
 from aes_audit.gates.thresholds import Gate
 from aes_audit.gates.verdicts import judge
 from aes_audit.measures.names import REWARD_SUBJECT
 from aes_audit.measures.registry import METRICS, measure
+from aes_audit.prompts.pairs import PromptPair
 from aes_audit.report.diff.difference import Difference, difference
 from aes_audit.report.diff.side import read_side
+from aes_audit.report.html.folder import write_folder
 from aes_audit.report.results import entry, results_of, results_text
 from aes_audit.report.run_folder import EVIDENCE, RESULTS
 
-__all__ = ["JUDGE", "RUN", "Asked", "compared", "edited", "release", "write_release"]
+__all__ = ["JUDGE", "RUN", "Asked", "compared", "drawn_runs", "edited", "release", "write_release"]
 
 JUDGE = "preference/judge"
 RUN: Mapping[str, Any] = {
@@ -78,6 +83,19 @@ def edited(folder: Path, **fields: Any) -> Path:
     results["measurements"] = [{**each, **fields} for each in results["measurements"]]
     (folder / RESULTS).write_text(json.dumps(results))
     return folder
+
+
+def drawn_runs(folder: Path, text: str) -> Difference:
+    """A base model and what it was aligned to, each with a page, prompts that begin with `text`, and pictures."""
+    items = [f"{number:02}" for number in range(24)]
+    texts = {item: PromptPair(item, f"a cat {item}", f"{text} {item}", ("clarity",)) for item in items}
+    for model in (BASE, ALIGNED):
+        table = evidence_of(items, models=(model,))
+        # What is made for the aligned model is measured under its name, and then called by its own.
+        found = entry_of(Evidence(table.frame.assign(model=ALIGNED)), "success_rate", PEOPLE, at_least=0.7)
+        results = results_of({"profile": "test"}, [{**found, "model": model, "subject": model}])
+        write_folder(folder / model, replace(material(items, texts), results=results, evidence=table))
+    return compared(folder / BASE, folder / ALIGNED)
 
 
 def _entry(

@@ -74,13 +74,30 @@ class Change:
 
     @property
     def direction(self) -> str:
-        """One of DIRECTIONS. Mean and test must point the same way before anything is called changed."""
-        if self.paired is None or self.p_adjusted is None:
+        """One of DIRECTIONS. Nothing is called changed that its baseline tolerates."""
+        if self.paired is None:
             return "not tested"
-        mean = self.paired.mean
-        if self.p_adjusted > ALPHA or mean * self.paired.tendency <= 0:
+        if not self._significant or self.tolerated:
             return "no evidence of change"
-        return "worse" if mean * worse_side(self.after["metric"]) > 0 else "better"
+        return "worse" if self.paired.mean * worse_side(self.after["metric"]) > 0 else "better"
+
+    @property
+    def tolerance(self) -> float:
+        """By how much a number may move before a baseline calls it changed; 0 where no run had a baseline."""
+        known = [(entry["baseline"] or {}).get("tolerance") or 0.0 for entry in (self.before, self.after)]
+        return float(max(known))
+
+    @property
+    def tolerated(self) -> bool:
+        """Whether there is evidence of a change, of a size that a baseline tolerates."""
+        return self._significant and self.difference is not None and abs(self.difference) <= self.tolerance
+
+    @property
+    def _significant(self) -> bool:
+        if self.paired is None or self.p_adjusted is None:
+            return False
+        # Mean and test must point the same way: a few far items may turn the one and not the other.
+        return self.p_adjusted <= ALPHA and self.paired.mean * self.paired.tendency > 0
 
     @property
     def size(self) -> float:

@@ -16,6 +16,7 @@ from aes_audit.report.diff.words import (
     name_of,
     sides,
     title,
+    tolerated,
     unpaired,
     what_of,
 )
@@ -52,7 +53,7 @@ def _lines(found: Difference, texts: Mapping[tuple[str, str], Texts]) -> Iterato
     yield f"\n{markdown(method(found))}\n"
     for heading, lines in (
         ("Notes", found.notes),
-        ("Not compared", [*unpaired(found), *gates(found)]),
+        ("Not compared", [*unpaired(found), *gates(found), *tolerated(found)]),
         ("New, measured in B only", list(alone(found.new))),
         ("Vanished, measured in A only", list(alone(found.vanished))),
     ):

@@ -22,6 +22,7 @@ from aes_audit.report.diff.words import (
     method,
     sides,
     title,
+    tolerated,
     unpaired,
     what_of,
 )
@@ -55,7 +56,7 @@ def diff_page(found: Difference, texts: Mapping[tuple[str, str], Texts]) -> str:
             pairs=pairs_that_show_it(found, texts),
             moved=[(what_of(change), change, change.moved_most()) for change in found.changes if change.moved_most()],
             texts=texts,
-            unpaired=[*unpaired(found), *gates(found)],
+            unpaired=[*unpaired(found), *gates(found), *tolerated(found)],
             new=list(alone(found.new)),
             vanished=list(alone(found.vanished)),
             runs=[

@@ -17,6 +17,9 @@ from aes_audit.statistics.ratio import ratio
 
 __all__ = ["Paired", "artists_of", "pair_items"]
 
+_RESOLUTION = 1e-4
+"""Of the SD of all item values. Other kernels and batches move scores by less; ranks would take that for a trend."""
+
 _RATES = frozenset({"rate", "difference of rates"})
 
 
@@ -30,6 +33,8 @@ class Paired:
     """What each contributed in the first run, shape (items,)."""
     after: Floats
     """The same in the second."""
+    change: Floats
+    """After minus before, shape (items,); zero where that is less than the resolution of the scores."""
     interval: Interval
     """Of the mean difference: Bonett-Price for rates, else BCa or Student t (STATISTICS section 3)."""
     p_value: float
@@ -38,11 +43,6 @@ class Paired:
     """`McNemar` or `Wilcoxon`."""
     tendency: float
     """Above zero where the test leans to higher values in the second run, below zero to lower ones."""
-
-    @property
-    def change(self) -> Floats:
-        """After minus before, shape (items,)."""
-        return self.after - self.before
 
     @property
     def mean(self) -> float:
@@ -77,8 +77,8 @@ def pair_items(
     """
     if len(items) == 0:
         raise ValueError("nothing can be paired without an item")
-    change = after - before
-    found = (tuple(items), before, after)
+    change = _changes(before, after)
+    found = (tuple(items), before, after, change)
     if clusters:
         sums = _sums(items, change, clusters)
         interval = bootstrap_sums(sums, _share, seed=seed, confidence=confidence)
@@ -99,6 +99,11 @@ def artists_of(evidence: Evidence, model: str) -> Mapping[str, str]:
         return {}
     rows = frame[(frame["model"] == model) & (frame["set"] == "art") & frame[ARTIST].notna()]
     return dict(zip(rows["item"].astype(str), rows[ARTIST].astype(str), strict=True))
+
+
+def _changes(before: Floats, after: Floats) -> Floats:
+    change = after - before
+    return np.where(np.abs(change) <= _RESOLUTION * np.std([before, after]), 0.0, change)
 
 
 def _ranked(change: Floats) -> tuple[float, str, float]:

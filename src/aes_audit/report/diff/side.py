@@ -110,6 +110,8 @@ def _fault(entry: Entry) -> str | None:
         return "holds text where an object belongs"
     if not all(isinstance(entry[name], int) for name in ("n", "missing")) or not _is_number(entry["confidence"]):
         return "has no number of items or no confidence"
+    if not _is_number((entry["baseline"] or {}).get("tolerance") or 0.0):
+        return "has a baseline whose tolerance is no number"
     return None
 
 

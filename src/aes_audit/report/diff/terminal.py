@@ -18,6 +18,7 @@ from aes_audit.report.diff.words import (
     item_line,
     method,
     sides,
+    tolerated,
     unpaired,
     what_of,
 )
@@ -44,7 +45,7 @@ def _lines(found: Difference, texts: Mapping[tuple[str, str], Texts], width: int
     for change in found.changes:
         yield from _moved(change, texts)
     for heading, lines in (
-        ("Not compared", [*unpaired(found), *gates(found)]),
+        ("Not compared", [*unpaired(found), *gates(found), *tolerated(found)]),
         ("New, measured in B only", list(alone(found.new))),
         ("Vanished, measured in A only", list(alone(found.vanished))),
     ):

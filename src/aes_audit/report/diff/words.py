@@ -25,6 +25,7 @@ __all__ = [
     "prompt_of",
     "sides",
     "title",
+    "tolerated",
     "unpaired",
     "what_of",
 ]
@@ -137,6 +138,14 @@ def gates(found: Difference) -> Iterator[str]:
         yield f"verdicts not comparable because of {note}: {_listed(names)}"
 
 
+def tolerated(found: Difference) -> Iterator[str]:
+    """A line per significant difference that is not called a change, because its baseline tolerates it."""
+    for change in found.changes:
+        if change.tolerated:
+            sizes = f"{abs(change.difference or 0.0):.3g} is within its baseline's tolerance {change.tolerance:.3g}"
+            yield f"not called a change, because {sizes}: {about(change.after)}"
+
+
 def alone(entries: Sequence[Entry]) -> Iterator[str]:
     """A line per measurement that only one run has."""
     for entry in entries:
@@ -188,6 +197,8 @@ def _paired(change: Change) -> str:
     if change.paired is None:
         return "-"
     bounds = change.paired.interval.bounds
+    if not bounds and not change.paired.change.any():
+        return "all alike"
     around = f" [{bounds[0]:+.3f}, {bounds[1]:+.3f}]" if bounds else f" ({change.paired.interval.reason})"
     return f"{change.paired.mean:+.3f}{around}"
 
