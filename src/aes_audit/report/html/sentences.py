@@ -43,6 +43,7 @@ _FINDINGS = {
     "prefers_wide": "Prefers the picture that was asked for in {shown} of pairs",
     "art_z": "Real art stands {shown} SD from generated pictures",
     "emotion_accuracy": "Knows a face that is {group} in {shown} of cases",
+    "emotion_accuracy_happy": "Knows a happy face from one that is {group} in {shown} of cases",
     "emotion_rendering": "Faces asked to be {group} show it with {shown}",
     "positivity_shift": "Faces are happier than asked by {shown}",
     "realignment_emotion": "Faces asked to be sad, angry or fearful move by {shown} against its base",
