@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from test_planning import PROFILE, THRESHOLDS, assert_tellable, config
 
-from aes_audit.errors import UsageError
+from aes_audit.errors import UnreachableThreshold, UsageError
+from aes_audit.gates.reach import refuse_unreachable, sight
 from aes_audit.gates.thresholds import Gate, Profile
 from aes_audit.live.emotion import LiveTuples, live_emotion
 from aes_audit.planning import emotion_cases, live_subjects
@@ -62,3 +63,12 @@ def test_nothing_is_shown_where_there_is_no_reason_to(
     profile: Profile, models: tuple[str, ...], rewards: tuple[str, ...]
 ) -> None:
     assert live_emotion(session(profile, models, rewards, None)) is None
+
+
+@pytest.mark.parametrize("metric", ["emotion_accuracy", "emotion_accuracy_happy"])
+def test_too_few_tuples_are_refused_before_one_is_scored(metric: str) -> None:
+    gate = Gate("here", metric, at_least=0.5)
+    with pytest.raises(UnreachableThreshold, match="5 items"):
+        refuse_unreachable(THRESHOLDS.path, gate, 5)
+    refuse_unreachable(THRESHOLDS.path, gate, 6)
+    assert sight(gate, 117) == "passes from a true rate of 0.63"

@@ -9,8 +9,8 @@ from aes_audit.gates.thresholds import Gate
 
 __all__ = ["refuse_unreachable", "sight"]
 
-RATES = frozenset({"success_rate", "prefers_wide"})
-"""Metrics whose number of trials is the number of planned pairs."""
+RATES = frozenset({"success_rate", "prefers_wide", "emotion_accuracy", "emotion_accuracy_happy"})
+"""Metrics whose number of trials is the number of planned items."""
 
 MEANS = frozenset(
     {
