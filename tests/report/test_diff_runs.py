@@ -120,20 +120,30 @@ def test_a_given_name_says_what_a_model_became(tmp_path: Path) -> None:
         compared(a, b, "org=v1=org=v2", "org=v1=org=v2")
 
 
+def test_a_name_that_another_model_has_taken_matches_nothing(tmp_path: Path) -> None:
+    a = _with_also(write_release(tmp_path / "a", release("v1")), "v1", "v2")
+    b = write_release(tmp_path / "b", release("v2", success=0.3))
+    assert {change.before["model"] for change in compared(a, b).changes} == {"v2"}
+    found = compared(a, b, "v1=v2")
+    assert {change.before["model"] for change in found.changes} == {"v1"}
+    assert {entry["model"] for entry in found.vanished} == {"v2"}
+
+
 def test_several_generators_are_not_matched_by_guessing(tmp_path: Path) -> None:
     a = write_release(tmp_path / "a", release("v1"))
-    b = write_release(tmp_path / "b", release("v2"))
-    both = (tmp_path / "b" / RESULTS).read_text()
-    more = both.replace('"v2"', '"v3"')
-    (tmp_path / "b" / RESULTS).write_text(_joined(both, more))
+    b = _with_also(write_release(tmp_path / "b", release("v2")), "v2", "v3")
     found = compared(a, b)
     assert (found.changes, len(found.new), len(found.vanished)) == ((), 6, 3)
     assert len(compared(a, b, "v1=v3").changes) == 3
 
 
-def _joined(first: str, second: str) -> str:
-    one, two = json.loads(first), json.loads(second)
-    return json.dumps({**one, "measurements": one["measurements"] + two["measurements"]})
+def _with_also(run: Path, model: str, other: str) -> Path:
+    """The same run in which another model measured the same."""
+    results = json.loads((run / RESULTS).read_text())
+    more = json.loads(json.dumps(results["measurements"]).replace(f'"{model}"', f'"{other}"'))
+    results["measurements"] += more
+    (run / RESULTS).write_text(json.dumps(results))
+    return run
 
 
 def test_a_reward_keeps_its_name_and_is_compared_over_the_same_pictures_only(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +33,8 @@ def diff(arguments: Sequence[str]) -> int:
 
     found = difference(read_side(typed.run_a), read_side(typed.run_b), typed.model)
     _write(_shown(found, typed.format, typed.output is None), typed.output)
+    if typed.fail_on and not found.tested:
+        warnings.warn("nothing could be tested, so --fail-on worse finds nothing: the output says why", stacklevel=2)
     return 1 if typed.fail_on == "worse" and found.worse else 0
 
 

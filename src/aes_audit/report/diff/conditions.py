@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from aes_audit.evidence.keys import digest
 from aes_audit.evidence.schema import FACE
 from aes_audit.gates.comparison import other_circumstances
 from aes_audit.measures.names import METRIC_NEEDS, REWARD_SUBJECT
@@ -24,8 +25,11 @@ _SETS: Mapping[str, tuple[tuple[str, str], ...]] = {
 
 _RUN = ("profile", "aes_audit", "python", "early_stop", "order_seed")
 _NAMES = ("name", "set", "pairs", "digest", "version")
+_REVISION = ("weights", "loras")
+"""Parts of a model's identity that its revision names already."""
+
 _SHORT = 16
-_CONDITION = ("kind", "at_least", "at_most", "margin", "confidence", "alpha", "max_missing")
+_CONDITION = ("kind", "at_least", "at_most", "margin", "confidence", "alpha", "interval", "max_missing", "advisory")
 
 
 def obstacles(before: Side, after: Side, pair: tuple[Entry, Entry], names: Renamed) -> Iterator[str]:
@@ -67,7 +71,7 @@ def run_notes(before: Side, after: Side, names: Renamed) -> Iterator[str]:
         if side.evidence is None:
             yield f"the {which} run has no evidence beside its results: give the folder that --audit-report wrote"
     if not before.run.get("models") or not after.run.get("models"):
-        yield "a run over recorded evidence names no revisions: whether its instruments are the same is not known"
+        yield "recorded evidence names no prompts and no revisions: that they are the same is taken for granted"
 
 
 def threshold_note(old: Entry, new: Entry) -> str:
@@ -156,14 +160,14 @@ def _told(about: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterato
 
 
 def _flat(about: Mapping[str, Any], prefix: str = "") -> Mapping[str, Any]:
-    """Revision and settings of a model with dotted names; its weights are named by the revision already."""
+    """Revision and settings of a model with dotted names; a list by its digest."""
     found: dict[str, Any] = {}
     for key, value in about.items():
         if isinstance(value, Mapping):
-            if key != "weights":
+            if key not in _REVISION:
                 found |= _flat(value, "" if key == "identity" else f"{prefix}{key}.")
-        elif not isinstance(value, list):
-            found[f"{prefix}{key}"] = value
+        elif key not in _REVISION:
+            found[f"{prefix}{key}"] = digest({key: value}) if isinstance(value, list) else value
     return found
 
 

@@ -24,8 +24,10 @@ class Renamed:
     """Those of them that nobody gave: the one generator, or the one reward, that each run audits."""
 
     def __call__(self, name: str | None) -> str | None:
-        """What the first run's name is in the second."""
-        return None if name is None else self.names.get(name, name)
+        """What the first run's name is in the second; None where another model has taken the name there."""
+        if name is None or name in self.names:
+            return self.names.get(name or "")
+        return None if name in self.names.values() else name
 
 
 @dataclass(frozen=True, slots=True)

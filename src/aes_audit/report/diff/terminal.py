@@ -17,6 +17,7 @@ from aes_audit.report.diff.words import (
     headline,
     item_line,
     method,
+    name_of,
     sides,
     tolerated,
     unpaired,
@@ -59,8 +60,10 @@ def _table(found: Difference, width: int | None) -> Iterator[str]:
     if width is None or max(map(len, lines), default=0) <= width:
         yield from lines
         return
+    several = len({name_of(change) for change in found.changes}) > 1
     for change in found.changes:
-        yield from _paragraph(dict(zip(HEADINGS, cells(change), strict=True)), width)
+        about = f"{name_of(change)}: {what_of(change)}" if several else what_of(change)
+        yield from _paragraph(about, dict(zip(HEADINGS, cells(change), strict=True)), width)
 
 
 def _aligned(column: Sequence[str]) -> list[str]:
@@ -68,13 +71,12 @@ def _aligned(column: Sequence[str]) -> list[str]:
     return [cell.rjust(size) if column[0] in NUMERIC else cell.ljust(size) for cell in column]
 
 
-def _paragraph(row: Mapping[str, str], width: int) -> Iterator[str]:
-    by = f" by {row['by']}" if row["by"] else ""
-    numbers = f"{row['A']} -> {row['B']}, difference {row['difference']}"
+def _paragraph(about: str, row: Mapping[str, str], width: int) -> Iterator[str]:
+    numbers = f"{row['A']} -> {row['B']} ({row['difference']})"
     if row["item by item"] != "-":
         numbers += f", item by item {row['item by item']}, p {row['p (Holm)']}"
     wrapper = textwrap.TextWrapper(width, subsequent_indent=" " * 12, break_long_words=False, break_on_hyphens=False)
-    yield from wrapper.wrap(f"{row['change']:12}{row['verdict']}, {row['subject']}: {row['metric']}{by}")
+    yield from wrapper.wrap(f"{row['change']:12}{row['verdict']}, {about}")
     yield from wrapper.wrap(f"{'':12}{numbers}, n {row['n']}")
 
 
