@@ -68,6 +68,10 @@ def item_fact(entry: Entry, value: float) -> str:
             return f"{scorer}: {shown} against the asked picture of {entry['base_model']}"
         case "dimension_shift":
             return f"{scorer}: {shown} in sum over the dimensions asked for"
+        case "prefers_wide":
+            return f"{scorer}: prefers the {'asked' if value == 1 else 'plain'} picture"
+        case "emotion_accuracy" | "emotion_accuracy_happy":
+            return f"{scorer}: {'prefers' if value == 1 else 'does not prefer'} the face that the caption names"
         case _ if metric in REWARD_SUBJECT:
             return f"{scorer}: prefers the {'asked' if value > 0 else 'plain'} picture by {abs(value):.3g}"
         case _:
