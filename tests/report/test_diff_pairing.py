@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from aes_audit.report.diff.pairing import Paired, pair_items
+from aes_audit.report.diff.pairing import Paired, pair_areas, pair_items
 
 SEED = 7
 
@@ -87,7 +87,39 @@ def test_works_of_few_artists_have_no_interval() -> None:
     before, after = _scores(40)
     found = _paired("art_z", before, after, clusters={f"{number:03}": str(number % 4) for number in range(40)})
     assert found.interval.bounds is None
-    assert found.interval.reason == "works of 4 artists only: 20 are needed"
+    assert found.interval.reason == "4 clusters only: 20 are needed"
+
+
+def test_areas_of_the_same_rows_are_compared_as_delong_did() -> None:
+    before, after = _scores(80, shift=0.0)
+    truth = (np.arange(80) % 3 > 0).astype(float)
+    after = after + 0.8 * truth
+    items = [f"{number:03}" for number in range(80)]
+    found = pair_areas(items, before, after, truth, confidence=0.95, clusters={})
+    areas, above, below = [], [], []
+    for scores in (before, after):
+        wins = (scores[truth == 1][:, None] > scores[truth == 0][None]).astype(float)
+        areas.append(wins.mean())
+        above.append(wins.mean(axis=1))
+        below.append(wins.mean(axis=0))
+    # DeLong, DeLong and Clarke-Pearson (1988): L S L' with L = (-1, 1).
+    covariance = np.cov(above) / len(above[0]) + np.cov(below) / len(below[0])
+    error = math.sqrt(np.array([-1, 1]) @ covariance @ np.array([-1, 1]))
+    assert found.mean == pytest.approx(areas[1] - areas[0])
+    assert found.p_value == pytest.approx(2 * stats.norm.sf(abs(found.mean) / error))
+    assert found.interval.bounds == pytest.approx(stats.norm.interval(0.95, found.mean, error))
+    assert found.change[truth == 1].mean() == pytest.approx(found.change[truth == 0].mean())
+
+
+def test_pairs_of_one_item_by_several_generators_are_dependent() -> None:
+    before, after = (np.repeat(values, 3) for values in _scores(60, shift=0.0))
+    truth = np.repeat((np.arange(60) % 2).astype(float), 3)
+    items = [f"{number:03}" for number in range(180)]
+    clusters = {item: f"item {number // 3}" for number, item in enumerate(items)}
+    together = pair_areas(items, before, after, truth, confidence=0.95, clusters=clusters)
+    once = pair_areas(items[::3], before[::3], after[::3], truth[::3], confidence=0.95, clusters={})
+    assert (together.n, once.n) == (60, 60)
+    assert together.p_value == pytest.approx(once.p_value)
 
 
 def test_without_an_item_there_is_nothing_to_say() -> None:

@@ -157,6 +157,32 @@ def test_a_reward_keeps_its_name_and_is_compared_over_the_same_pictures_only(tmp
     assert (change.direction, change.difference is not None) == ("not tested", True)
 
 
+def test_rewards_are_compared_pair_by_pair_of_all_generators(tmp_path: Path) -> None:
+    pictures = [*release("one", success=0.5), *release("two", success=0.6, seed=1)]
+    truth = {(row["model"], row["item"]): row["value"] for row in pictures if row["scorer"] == JUDGE}
+
+    def taught(row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A reward that has learnt what the judge says."""
+        told = row["scorer"] == "quality" and (row["image"], row["prompt"]) == ("wide", "wide")
+        better = 4.0 * truth[row["model"], row["item"]] if told else 0.0
+        return {**row, "value": row["value"] + better, "scorer": row["scorer"].replace("quality", "quality-2")}
+
+    names = ("reward_auroc", "reward_accuracy", "prefers_wide", "reward_f1")
+    a = write_release(tmp_path / "a", pictures, measured=[(name, "quality", {}) for name in names])
+    b = write_release(tmp_path / "b", map(taught, pictures), measured=[(name, "quality-2", {}) for name in names])
+    found = compared(a, b)
+    assert found.names.assumed == {"quality": "quality-2"}
+    changes = _by_metric(found)
+    assert {name: change.direction for name, change in changes.items()} == {
+        "reward_auroc": "better", "reward_accuracy": "better", "prefers_wide": "better", "reward_f1": "not tested",
+    }  # fmt: skip
+    for name in names[:3]:
+        change = changes[name]
+        assert change.paired is not None
+        assert change.paired.mean == pytest.approx(change.difference)
+        assert change.paired.n == 40
+
+
 def test_without_evidence_the_numbers_stand_beside_each_other(tmp_path: Path) -> None:
     a = write_release(tmp_path / "a", release(success=0.9))
     b = write_release(tmp_path / "b", release(success=0.3), evidence=False)

@@ -102,7 +102,8 @@ def _entry(
     table: Evidence, model: str, base_model: str | None, metric: str, scorer: str, condition: Mapping[str, float]
 ) -> Mapping[str, Any]:
     base = base_model if METRICS[metric].paired else None
-    found = measure(metric, table, model=model, base_model=base, scorer=scorer)
+    models = table.models if metric in REWARD_SUBJECT else model
+    found = measure(metric, table, model=models, base_model=base, scorer=scorer)
     gate = Gate("test", metric, **condition) if condition else None  # type: ignore[arg-type]
     judged = judge(found, gate, METRICS[metric].bad)
     subject = scorer if metric in REWARD_SUBJECT else model

@@ -8,15 +8,14 @@ from functools import cached_property
 
 import numpy as np
 
-from aes_audit.errors import AesAuditError
-from aes_audit.measures.item_values import ItemValues, item_values
+from aes_audit.measures.discrimination import THIN_CLASS
 from aes_audit.measures.names import REWARD_SUBJECT
 from aes_audit.report.diff.conditions import obstacles, run_notes, threshold_note
+from aes_audit.report.diff.contributions import Contributions, contributions
 from aes_audit.report.diff.matching import Renamed, match, renamed
-from aes_audit.report.diff.pairing import Paired, artists_of, pair_items
-from aes_audit.report.diff.side import Side, part_of
+from aes_audit.report.diff.pairing import Paired, pair_areas, pair_items
+from aes_audit.report.diff.side import Side
 from aes_audit.report.html.items import worse_side
-from aes_audit.report.html.material import models_of
 from aes_audit.report.outcome import ORDER, about, outcome
 from aes_audit.report.results import Entry
 from aes_audit.statistics.multiplicity import holm
@@ -183,42 +182,24 @@ def _change(before: Side, after: Side, pair: tuple[Entry, Entry], names: Renamed
     found = Change(*pair, note=threshold_note(*pair))
     if faults := tuple(obstacles(before, after, pair, names)):
         return replace(found, obstacles=faults)
-    values = [_values(side, entry) for side, entry in zip((before, after), pair, strict=True)]
-    if lack := next((value for value in values if isinstance(value, str)), None):
-        return replace(found, obstacles=(lack,))
-    old, new = (value for value in values if isinstance(value, ItemValues))
-    paired = _paired(before, pair, old, new)
+    values = [contributions(side, entry) for side, entry in zip((before, after), pair, strict=True)]
+    old, new = values
+    if isinstance(old, str) or isinstance(new, str):
+        return replace(found, obstacles=tuple(dict.fromkeys(lack for lack in values if isinstance(lack, str))))
+    paired = _paired(pair, old, new)
     return replace(found, obstacles=(paired,)) if isinstance(paired, str) else replace(found, paired=paired)
 
 
-def _values(side: Side, entry: Entry) -> ItemValues | str:
-    """What each item contributed, or why that is not known."""
-    if side.evidence is None:
-        return f"{side.name} has no evidence"
-    try:
-        found = item_values(
-            entry["metric"],
-            side.evidence,
-            models=models_of(entry, side.evidence),
-            base_model=entry["base_model"],
-            scorer=entry["scorer"],
-            group=entry["group"],
-            reference=part_of(entry["details"], "reference").get("model"),
-        )
-    except AesAuditError as error:
-        return f"the evidence of {side.name} does not have it: {str(error).removesuffix('.')}"
-    return f"{entry['metric']} has no value per item" if found.values is None else found
-
-
-def _paired(before: Side, pair: tuple[Entry, Entry], old: ItemValues, new: ItemValues) -> Paired | str:
+def _paired(pair: tuple[Entry, Entry], old: Contributions, new: Contributions) -> Paired | str:
     """The comparison item by item, or why there is none."""
-    assert old.values is not None
-    assert new.values is not None
     if old.items != new.items:
         both = len(set(old.items) & set(new.items))
         apart = f"{len(old.items) - both} only in the first, {len(new.items) - both} only in the second"
         return f"the items differ: {both} are in both runs, {apart}"
-    lost = [np.isnan(values) for values in (old.values, new.values)]
+    truth, now = (np.zeros(0) if side.truth is None else side.truth for side in (old, new))
+    if not np.array_equal(truth, now, equal_nan=True):
+        return "the truth is not the same in both runs"
+    lost = [np.isnan(side.values) for side in (old, new)]
     known = ~(lost[0] | lost[1])
     if not known.any():
         return "no item has a value in both runs"
@@ -226,16 +207,19 @@ def _paired(before: Side, pair: tuple[Entry, Entry], old: ItemValues, new: ItemV
     if uneven < _UNEVEN:
         counts = f"{lost[0].sum()} and {lost[1].sum()}, p = {uneven:.2g}"
         return f"the runs lost items differently ({counts}): the rest cannot be compared"
+    items = [item for item, has in zip(old.items, known, strict=True) if has]
     entry = pair[1]
-    # Equal for either order of the runs, so that exchanging them mirrors the interval.
+    common = {"confidence": entry["confidence"], "clusters": old.clusters}
+    if entry["metric"] == "reward_auroc":
+        if (rarer := min(int((truth[known] == answer).sum()) for answer in (0, 1))) < THIN_CLASS:
+            return f"only {rarer} cases of the rarer answer of the truth: {THIN_CLASS} are needed"
+        return pair_areas(items, old.values[known], new.values[known], truth[known], **common)
+    return pair_items(entry["metric"], items, old.values[known], new.values[known], seed=_seed(pair), **common)
+
+
+def _seed(pair: tuple[Entry, Entry]) -> int:
+    """Equal for either order of the runs, so that exchanging them mirrors the interval."""
+    entry = pair[1]
     subjects = " ".join(sorted({pair[0]["subject"], entry["subject"]}))
     scorer = None if entry["metric"] in REWARD_SUBJECT else entry["scorer"]
-    return pair_items(
-        entry["metric"],
-        [item for item, has in zip(old.items, known, strict=True) if has],
-        old.values[known],
-        new.values[known],
-        seed=derive_seed("diff", entry["metric"], subjects, scorer, entry["group"]),
-        confidence=entry["confidence"],
-        clusters=artists_of(before.evidence, pair[0]["model"]) if entry["set"] == "art" and before.evidence else None,
-    )
+    return derive_seed("diff", entry["metric"], subjects, scorer, entry["group"])

@@ -10,12 +10,13 @@ import numpy as np
 from aes_audit.evidence.schema import ARTIST
 from aes_audit.evidence.table import Evidence
 from aes_audit.measures.catalogue import METRICS
+from aes_audit.statistics.auroc import paired_delong, placements
 from aes_audit.statistics.bootstrap import MIN_ITEMS, Floats, Interval, bootstrap_sums
 from aes_audit.statistics.intervals import bonett_price, mean_interval
 from aes_audit.statistics.paired import Discordant, mcnemar_two_sided, wilcoxon
 from aes_audit.statistics.ratio import ratio
 
-__all__ = ["Paired", "artists_of", "pair_items"]
+__all__ = ["Paired", "artists_of", "pair_areas", "pair_items"]
 
 _RESOLUTION = 1e-4
 """Of the SD of all item values. Other kernels and batches move scores by less; ranks would take that for a trend."""
@@ -29,25 +30,24 @@ class Paired:
 
     items: tuple[str, ...]
     """Those items."""
+    n: int
+    """How many of them are independent: items, or clusters of items."""
     before: Floats
     """What each contributed in the first run, shape (items,)."""
     after: Floats
     """The same in the second."""
     change: Floats
     """After minus before, shape (items,); zero where that is less than the resolution of the scores."""
+    mean: float
+    """What interval and test are about: the mean difference, of areas the difference of the two."""
     interval: Interval
-    """Of the mean difference: Bonett-Price for rates, else BCa or Student t (STATISTICS section 3)."""
+    """Of the mean difference: Bonett-Price for rates, DeLong for areas, else BCa or Student t (STATISTICS)."""
     p_value: float
-    """Two-sided, unadjusted: exact McNemar for rates, else Wilcoxon's signed ranks with zeros kept (section 5)."""
+    """Two-sided, unadjusted: exact McNemar for rates, DeLong for areas, else Wilcoxon's signed ranks, zeros kept."""
     test: str
-    """`McNemar` or `Wilcoxon`."""
+    """`McNemar`, `Wilcoxon` or `DeLong`."""
     tendency: float
     """Above zero where the test leans to higher values in the second run, below zero to lower ones."""
-
-    @property
-    def mean(self) -> float:
-        """Mean difference, in the unit of the item values."""
-        return float(self.change.mean())
 
     @property
     def raised(self) -> int:
@@ -73,12 +73,14 @@ def pair_items(
     """Compare item values of equal shape (items,) without NaN; raises ValueError for no items.
 
     A rate whose items all moved by a whole step or not at all is counted; anything else is a difference of scores.
-    Items of one cluster (works of an artist) are resampled, and ranked, together.
+    Items of one cluster (works of an artist, images of a pair by several generators) are resampled, and ranked,
+    together.
     """
     if len(items) == 0:
         raise ValueError("nothing can be paired without an item")
     change = _changes(before, after)
-    found = (tuple(items), before, after, change)
+    n = len({clusters.get(item, item) for item in items}) if clusters else len(items)
+    found = (tuple(items), n, before, after, change, float(change.mean()))
     if clusters:
         sums = _sums(items, change, clusters)
         interval = bootstrap_sums(sums, _share, seed=seed, confidence=confidence)
@@ -90,6 +92,28 @@ def pair_items(
             *found, interval, mcnemar_two_sided(counted), "McNemar", float(counted.improved - counted.regressed)
         )
     return Paired(*found, mean_interval(change, seed=seed, confidence=confidence), *_ranked(change))
+
+
+def pair_areas(
+    items: Sequence[str],
+    before: Floats,
+    after: Floats,
+    truth: Floats,
+    *,
+    confidence: float,
+    clusters: Mapping[str, str],
+) -> Paired:
+    """Compare the AUROC of two scores of the same items for `truth` (1 or 0), shapes (items,).
+
+    What an item contributes is the share of the other class that it stands on the right side of. Raises ValueError if
+    a class is empty.
+    """
+    positive = truth == 1
+    _, codes = np.unique([clusters.get(item, item) for item in items], return_inverse=True)
+    found = paired_delong(before, after, positive, codes.astype(np.int64), confidence)
+    first, second = placements(before, positive), placements(after, positive)
+    test = (found.difference, found.interval, found.p_value, "DeLong", found.difference)
+    return Paired(tuple(items), len(np.unique(codes)), first, second, second - first, *test)
 
 
 def artists_of(evidence: Evidence, model: str) -> Mapping[str, str]:
@@ -123,5 +147,5 @@ def _share(sums: Floats) -> Floats:
 
 def _enough(interval: Interval, clusters: int, change: Floats) -> Interval:
     if clusters < MIN_ITEMS:
-        return Interval(None, reason=f"works of {clusters} artists only: {MIN_ITEMS} are needed")
+        return Interval(None, reason=f"{clusters} clusters only: {MIN_ITEMS} are needed")
     return Interval(None, reason="no variation") if np.ptp(change) == 0 else interval

@@ -66,7 +66,8 @@ def method(found: Difference) -> str:
         return "Nothing was tested, so no difference below is more than two numbers beside each other."
     return (
         f"Worse and better are decided item by item over {found.tested} tested measurements, two-sided, "
-        f"Holm-adjusted p at most {ALPHA:g}; exact McNemar for rates, Wilcoxon's signed ranks for scores."
+        f"Holm-adjusted p at most {ALPHA:g}; exact McNemar for rates, DeLong for areas, Wilcoxon's signed ranks for "
+        "everything else."
     )
 
 
@@ -205,7 +206,7 @@ def _paired(change: Change) -> str:
 
 def _count(change: Change) -> str:
     if change.paired is not None:
-        return str(len(change.paired.items))
+        return str(change.paired.n)
     old, new = change.before["n"], change.after["n"]
     return str(new) if old == new else f"{old} -> {new}"
 
