@@ -48,6 +48,17 @@ def test_scores_of_many_items_have_a_bca_interval_and_a_normal_signed_rank_test(
     assert (found.raised, found.lowered) == (int((after > before).sum()), int((after < before).sum()))
 
 
+def test_exchanged_runs_mirror_a_bootstrapped_interval() -> None:
+    before, after = _scores(120)
+    forth, back = _paired("wide_quality", before, after), _paired("wide_quality", after, before)
+    assert forth.interval.method == "bca"
+    assert forth.interval.bounds is not None
+    low, high = forth.interval.bounds
+    assert back.interval.bounds == pytest.approx((-high, -low))
+    assert back.p_value == pytest.approx(forth.p_value)
+    assert back.mean == pytest.approx(-forth.mean)
+
+
 def test_rates_are_counted() -> None:
     before = np.array([1.0] * 30 + [0.0] * 10)
     after = np.array([1.0] * 18 + [0.0] * 12 + [1.0] * 3 + [0.0] * 7)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from aes_audit.report.diff.difference import Change, Difference
+from aes_audit.report.diff.change import Change
+from aes_audit.report.diff.difference import Difference
 from aes_audit.report.diff.folder_texts import Texts
 from aes_audit.report.diff.words import (
     alone,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from aes_audit.report.diff.difference import Change, Difference
+from aes_audit.report.diff.change import Change
+from aes_audit.report.diff.difference import Difference
 from aes_audit.report.diff.folder_texts import Texts, pictures_of
 from aes_audit.report.diff.words import what_of
 from aes_audit.report.html.items import Place, ranked

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from aes_audit.report.diff.difference import Change, Difference
+from aes_audit.report.diff.change import Change
+from aes_audit.report.diff.difference import Difference
 from aes_audit.report.diff.words import HEADINGS, cells, name_of, what_of
 from aes_audit.report.html.items import worse_side
 from aes_audit.report.html.plots.canvas import Plot, canvas, ink, plain, plot

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from aes_audit.report.diff.difference import ALPHA, Change, Difference, ItemChange
+from aes_audit.report.diff.change import ALPHA, Change, ItemChange
+from aes_audit.report.diff.difference import Difference
 from aes_audit.report.diff.folder_texts import Texts
 from aes_audit.report.diff.side import part_of
 from aes_audit.report.outcome import about, outcome, subject
@@ -156,16 +157,16 @@ def alone(entries: Sequence[Entry]) -> Iterator[str]:
 
 
 def item_line(item: ItemChange, texts: Mapping[tuple[str, str], Texts], set_: str) -> str:
-    """One item that moved, with what it asked for where that is known."""
-    prompt = prompt_of(texts.get((set_, item.item)))
-    return f"{item.item}: {item.before:.4g} -> {item.after:.4g}" + (f"  {prompt}" if prompt else "")
+    """One item that moved, with what it asked for where that is known, cut where it is long."""
+    asked = prompt_of(texts, set_, item.item)
+    shown = asked if len(asked) <= _LONGEST_PROMPT else f"{asked[: _LONGEST_PROMPT - 1]}…"
+    return f"{item.item}: {item.before:.4g} -> {item.after:.4g}" + (f"  {shown}" if shown else "")
 
 
-def prompt_of(texts: Texts | None) -> str:
-    """What was asked, cut where it is long; empty where it is not known."""
-    if texts is None:
-        return ""
-    return texts.wide if len(texts.wide) <= _LONGEST_PROMPT else f"{texts.wide[: _LONGEST_PROMPT - 1]}…"
+def prompt_of(texts: Mapping[tuple[str, str], Texts], set_: str, item: str) -> str:
+    """What was asked of an item, whichever of several generators it is by; empty where it is not known."""
+    found = texts.get((set_, item)) or texts.get((set_, item.partition(" by ")[0]))
+    return found.wide if found else ""
 
 
 def _metric(entry: Entry) -> str:
