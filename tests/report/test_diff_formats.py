@@ -130,6 +130,13 @@ def test_the_page_needs_no_other_file_and_runs_nothing(drawn: Difference) -> Non
     assert f"{HOSTILE[0]} 01" in read.text
 
 
+def test_a_page_has_room_for_so_many_pictures_only(drawn: Difference, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aes_audit.report.diff.pictures._BUDGET", 1)
+    read = Read(diff_page(drawn, {}))
+    assert read.elements["img"] == 1
+    assert read.text.count("no room is left on this page") == 6 * 4 - 1
+
+
 def test_a_digest_of_somebody_elses_table_names_no_file_elsewhere(tmp_path: Path) -> None:
     rows = [{**row, "image_sha256": "../secret"} for row in release(items=2)]
     run = write_release(tmp_path / "a", rows)
