@@ -10,7 +10,7 @@ from plugin.recorded import rows_of
 
 from aes_audit.errors import UsageError
 from aes_audit.evidence.table import Evidence
-from aes_audit.report.run_folder import EVIDENCE, PAGE, RESULTS, RunFolder, prepare_folder, replaced_folder
+from aes_audit.report.run_folder import EVIDENCE, PAGE, RESULTS, RunFolder, prepare_folder, refuse_within, replaced_folder
 
 RUN = {"schema": 1, "run": {"profile": "control"}, "measurements": [{"metric": "success_rate"}]}
 
@@ -59,3 +59,30 @@ def test_a_folder_with_other_files_is_not_replaced(tmp_path: Path) -> None:
         prepare_folder(tmp_path)
     with pytest.raises(UsageError, match="cannot be written"):
         prepare_folder(tmp_path / "thesis.tex")
+
+
+def test_a_run_with_other_files_beside_it_is_not_replaced(tmp_path: Path) -> None:
+    for name in (PAGE, RESULTS, EVIDENCE, ".DS_Store"):
+        (tmp_path / name).write_text("")
+    prepare_folder(tmp_path)
+    (tmp_path / "thesis.tex").write_text("years")
+    with pytest.raises(UsageError, match="holds other files"):
+        prepare_folder(tmp_path)
+
+
+def test_a_link_to_a_run_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "here").symlink_to(tmp_path / "there")
+    for text in ("first", "second"):
+        with replaced_folder(tmp_path / "here") as folder:
+            (folder / PAGE).write_text(text)
+            (folder / RESULTS).write_text(json.dumps(RUN))
+    assert (tmp_path / "there" / PAGE).read_text() == "second"
+    assert {path.name for path in tmp_path.iterdir()} == {"here", "there"}
+
+
+def test_nothing_else_is_written_into_a_folder_that_is_replaced(tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    refuse_within(report, {"--audit-json": tmp_path / "report.json", "--junitxml": None})
+    for inside in ("report/out.json", "report", "other/../report/deep/out.json"):
+        with pytest.raises(UsageError, match=r"--audit-json .* lies in --audit-report .*report, which is replaced"):
+            refuse_within(report, {"--audit-json": tmp_path / inside})

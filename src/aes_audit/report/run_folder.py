@@ -24,11 +24,15 @@ from aes_audit.report.results import Entry
 if TYPE_CHECKING:
     from aes_audit.evidence.table import Evidence
 
-__all__ = ["EVIDENCE", "PAGE", "RESULTS", "RunFolder", "prepare_folder", "replaced_folder"]
+__all__ = ["EVIDENCE", "PAGE", "RESULTS", "RunFolder", "prepare_folder", "refuse_within", "replaced_folder"]
 
 PAGE = "index.html"
 RESULTS = "results.json"
 EVIDENCE = "evidence.parquet"
+
+_OWN = frozenset({PAGE, RESULTS, EVIDENCE, "assets", "images"})
+_LITTER = frozenset({".DS_Store", "Thumbs.db"})
+"""What desktops leave behind where somebody has looked."""
 
 _SCHEMA = 1
 
@@ -91,16 +95,28 @@ def prepare_folder(path: Path) -> None:
         names = {entry.name for entry in path.iterdir()} if path.exists() else set()
     except OSError as error:
         raise _unwritable(path, error) from error
-    if names and not {PAGE, RESULTS} <= names:
+    if names and not {PAGE, RESULTS} <= names <= _OWN | _LITTER:
         raise UsageError(f"--audit-report {path} holds other files, which a report would replace: name a new folder.")
+
+
+def refuse_within(path: Path, others: Mapping[str, Path | None]) -> None:
+    """Raise UsageError for a place inside of the run folder that something else will be written to.
+
+    The folder is replaced as a whole at the end, or not at all where other files lie in it by then. `others` are
+    places by their options, None where nothing is written.
+    """
+    for option, other in others.items():
+        if other is not None and other.resolve().is_relative_to(path.resolve()):
+            raise UsageError(f"{option} {other} lies in --audit-report {path}, which is replaced: name another place.")
 
 
 @contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
-    """A folder that gets this name, in place of what stood there, once everything is in it.
+    """A folder that gets this name, in place of what stood there, once everything is in it; a link is followed.
 
     Raises UsageError naming the path when it cannot be written; then what stood there stays.
     """
+    path = path.resolve()
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     old = path.with_name(f".{path.name}.{os.getpid()}.old")
     try:
