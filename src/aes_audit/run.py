@@ -18,11 +18,12 @@ from aes_audit.evidence.progress import Progress
 from aes_audit.options import AuditConfig, read_config
 from aes_audit.planning import Case
 from aes_audit.report.annotations import gate_annotations
+from aes_audit.report.escaping import printable
 from aes_audit.report.handover import Handover
 from aes_audit.report.next_command import Typed, next_command
 from aes_audit.report.notes import art_notes, baseline_notes, face_notes, image_notes, position_notes
 from aes_audit.report.results import Entry, prepare_results, results_of, run_provenance, write_results
-from aes_audit.report.run_folder import PAGE, prepare_folder
+from aes_audit.report.run_folder import PAGE, prepare_folder, refuse_within
 from aes_audit.report.step_summary import write_step_summary
 from aes_audit.report.table import Line, images_saved, verdict_lines
 
@@ -61,6 +62,7 @@ class AuditRun:
             prepare_results(self.config.json_path)
         if self.config.report_path and not self.is_worker:
             prepare_folder(self.config.report_path)
+            refuse_within(self.config.report_path, self._other_places)
         self._handover = Handover(self.config.store, self.config.run)
         if self._asks_for_audits:
             _ = self.session
@@ -86,6 +88,17 @@ class AuditRun:
         """Refuse to write baselines without a reason, before anything is measured; other snapshots need none."""
         if self._writes_unblessed and not self.is_worker and any(map(is_audit, session.items)):
             raise pytest.UsageError(_UNBLESSED)
+
+    @property
+    def _other_places(self) -> Mapping[str, Path | None]:
+        """What this run writes besides its report, by option."""
+        junit = self._pytest.getoption("xmlpath", None)
+        return {
+            "--audit-json": self.config.json_path,
+            "--junitxml": Path(os.path.expandvars(junit)).expanduser() if junit else None,
+            "--audit-store": self.config.store,
+            "--audit-baselines": self.config.baselines,
+        }
 
     @property
     def _writes_unblessed(self) -> bool:
@@ -199,7 +212,7 @@ class AuditRun:
 
     def _notes(self) -> Iterator[str]:
         for notes in (baseline_notes, image_notes, art_notes, face_notes, position_notes, images_saved):
-            yield from notes(self.entries)
+            yield from map(printable, notes(self.entries))
 
     @cached_property
     def next_command(self) -> str | None:

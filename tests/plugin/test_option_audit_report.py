@@ -51,6 +51,13 @@ def test_a_place_that_cannot_be_written_ends_the_run_with_one_sentence(judged: R
     assert (pytester.path / "mine/notes.txt").read_text() == "years of work"
 
 
+@pytest.mark.parametrize("option", ["--audit-json=report/out.json", "--junitxml=report/junit.xml"])
+def test_a_file_inside_of_the_report_ends_the_run_before_it_begins(judged: Run, option: str) -> None:
+    result = judged("--audit-report=report", option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {option.partition('=')[0]} *lies in --audit-report *"])
+
+
 def test_a_place_that_is_lost_on_the_way_is_said_in_one_sentence(judged: Run, pytester: pytest.Pytester) -> None:
     block = "import pathlib\n\ndef test_block():\n    pathlib.Path('report').write_text('in the way')\n"
     pytester.makepyfile(test_aa=block)

@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from plugin.conftest import Run
+from plugin.recorded import rows_of, write_audits, write_evidence, write_thresholds
 
 
 @pytest.fixture
@@ -37,6 +38,20 @@ def test_a_run_with_workers_writes_one_summary_one_annotation_per_gate_and_prope
     ]
     assert all(len(value) < 200 for each in told for value in each.values()), "no property holds a whole result"
     result.stdout.fnmatch_lines(["next, look at the pairs: pytest --evidence=table.csv -n1*-k '*bad' --audit-report=*"])
+
+
+@pytest.mark.usefixtures("on_github")
+def test_a_name_forges_no_line_under_the_table(pytester: pytest.Pytester) -> None:
+    write_audits(pytester, "image_faults")
+    write_thresholds(pytester.path)
+    name = "evil\x1b[2J\n::error::forged"
+    lost = {"model": name, "set": "pairs", "item": "lost", "prompt": "wide", "scorer": "quality", "error": "black"}
+    whole = rows_of(name, success=0.8, shift=-1.0)
+    write_evidence(pytester.path / "table.csv", whole, [{**lost, "image": image} for image in ("original", "wide")])
+    shown = pytester.runpytest("--evidence=table.csv").outlines
+    (note,) = (text for text in shown if text.startswith("images of evil"))
+    assert "missing" in note
+    assert not any("\x1b" in text or text.startswith("::error::forged") for text in shown)
 
 
 @pytest.mark.usefixtures("on_github")
