@@ -12,13 +12,12 @@ from aes_audit.report.diff.folder_texts import Texts
 from aes_audit.report.diff.pictures import pairs_that_show_it
 from aes_audit.report.diff.plot import changes_plot
 from aes_audit.report.diff.words import (
-    HEADINGS,
     NUMERIC,
     alone,
-    cells,
     columns,
     gates,
     headline,
+    measured_by,
     method,
     prompt_of,
     sides,
@@ -81,7 +80,7 @@ def _rows(found: Difference) -> list[Mapping[str, object]]:
     return [
         {
             "cells": row,
-            "by": cells(change)[HEADINGS.index("by")],
+            "by": measured_by(change),
             "look": _LOOKS.get(change.direction, "advisory"),
             "verdicts": (outcome(change.before), outcome(change.after)),
         }

@@ -58,5 +58,5 @@ def _places(change: Change) -> tuple[float, float, float]:
 
 
 def _label(change: Change, several: bool) -> str:
-    about = what_of(change).replace(" by preference/", " by ")
+    about = what_of(change).replace(" preference/", " ")
     return plain(f"{name_of(change)}: {about}" if several else about, 56)

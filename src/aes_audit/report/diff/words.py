@@ -21,6 +21,7 @@ __all__ = [
     "gates",
     "headline",
     "item_line",
+    "measured_by",
     "method",
     "name_of",
     "prompt_of",
@@ -115,9 +116,15 @@ def name_of(change: Change) -> str:
 
 
 def what_of(change: Change) -> str:
-    """Metric, group and scorer in a few words."""
-    by = _by(change.after)
-    return _metric(change.after) + (f" by {by}" if by else "")
+    """Metric, group and who measured it, in a few words."""
+    return " ".join(filter(None, (_metric(change.after), measured_by(change))))
+
+
+def measured_by(change: Change) -> str:
+    """`by` the scorer, for a reward under audit `against` what it was held against; empty where there is nothing."""
+    name = _by(change.after)
+    how = "against" if change.after["subject"] == change.after["scorer"] else "by"
+    return f"{how} {name}" if name else ""
 
 
 def unpaired(found: Difference) -> Iterator[str]:
