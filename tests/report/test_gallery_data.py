@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from report.audited_pairs import ALIGNED, BASE, JUDGE, evidence_of, material
 
 from aes_audit.evidence.table import Evidence
@@ -33,6 +34,15 @@ def test_a_pair_has_four_scores_per_reward_the_answers_and_its_base_beside() -> 
     assert (aligned["answers"][JUDGE]["value"], base["answers"][JUDGE]["value"]) == (0.0, 1.0)
     assert (item["outcome"], item["asked"], item["wide"]) == ("fail", ["clarity"], "a blurred cat 01")
     assert {each["model"] for each in gallery(source, {})["items"]} == {ALIGNED}
+
+
+@pytest.mark.parametrize(("yes", "no"), [(True, False), ("true", "False")])
+def test_a_dimension_that_was_judged_and_not_asked_for_is_not_shown_as_asked(yes: object, no: object) -> None:
+    about = {"model": ALIGNED, "set": "pairs", "item": "0", "image": "wide", "value": 1.0}
+    told = {"clarity": yes, "emotion": no, "richness": None}
+    rows = [{**about, "scorer": f"judge/{name}", "selected": flag} for name, flag in told.items()]
+    source = replace(material(ITEMS), evidence=Evidence.from_rows(rows), texts={})
+    assert _shown(gallery(source, {}), "0")["asked"] == ["clarity"]
 
 
 def test_a_scorer_that_reads_no_text_has_one_score_under_every_prompt() -> None:

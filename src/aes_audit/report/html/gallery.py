@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aes_audit.evidence.schema import FAULT, ORIGINAL_FIRST, SELECTED, WIDE_FIRST
+from aes_audit.evidence.selection import flags
 from aes_audit.prompts.dimensions import DIMENSIONS
 from aes_audit.report.html.items import Place, badness, margins
 from aes_audit.report.html.material import SIDES, Material
@@ -84,7 +85,8 @@ def _rows(material: Material) -> Iterator[dict[str, Any]]:
     frame = material.evidence.frame
     frame = frame[frame["set"].isin(list(SIDES))]
     names = [*_READ, *(name for name in _EXTRA if name in frame)]
-    columns = [frame[name].tolist() for name in names]
+    # Files of text hold "false", which is true to Python.
+    columns = [(flags(frame) == 1).tolist() if name == SELECTED else frame[name].tolist() for name in names]
     for cells in zip(*columns, strict=True):
         yield {name: None if cell is None or cell != cell else cell for name, cell in zip(names, cells, strict=True)}
 
@@ -141,7 +143,7 @@ def _item(
 
 
 def _outcome(shot: Shot) -> str | None:
-    """What the first judge says, by name: success, tie, fail; missing where an image is; None without a judge."""
+    """What the judges say: success, tie, fail; missing where an image is; None without a judge."""
     if shot.lost:
         return "missing"
     values = [answer["value"] for _, answer in sorted(shot.answers.items())]

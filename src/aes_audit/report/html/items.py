@@ -52,8 +52,8 @@ def badness(entry: Entry, evidence: Evidence) -> Mapping[Place, float]:
     """The same, more being worse: a reward is wrong by how far it prefers the image that its truth does not."""
     values = values_of(entry, evidence)
     if entry["metric"] in REWARD_SUBJECT:
-        truth = entry["details"].get("truth")
-        return {place: -value * (_side(evidence, place, truth) if truth else 1.0) for place, value in values.items()}
+        sides = _sides(entry, evidence)
+        return {place: -value * (1.0 if sides is None else sides.get(place, 0.0)) for place, value in values.items()}
     sign = worse_side(entry["metric"])
     return {place: sign * value for place, value in values.items()}
 
@@ -74,15 +74,16 @@ def margins(entry: Entry, evidence: Evidence) -> Mapping[Place, float]:
     return found
 
 
-def _side(evidence: Evidence, place: Place, truth: str) -> float:
-    """1 where the truth prefers the wide image, -1 for the original, 0 for a tie or no answer."""
-    model, item = place
-    items, values = evidence.column(model, "pairs", truth, "pair", "wide")
-    position = int(np.searchsorted(np.array(items, dtype=object), item)) if items else 0
-    if position >= len(items) or items[position] != item:
-        return 0.0
-    value: np.float64 = values[position]
-    return 0.0 if np.isnan(value) else float(2 * value - 1)
+def _sides(entry: Entry, evidence: Evidence) -> Mapping[Place, float] | None:
+    """1 where the truth prefers the wide image, -1 for the original, 0 for a tie; None for an entry without a truth."""
+    truth = entry["details"].get("truth")
+    if not truth:
+        return None
+    found: dict[Place, float] = {}
+    for model in models_of(entry, evidence):
+        answers = evidence.values(model, "pairs", str(truth), "pair", "wide").dropna()
+        found |= {(model, str(item)): float(2 * value - 1) for item, value in answers.items()}
+    return found
 
 
 def ranked(values: Mapping[Place, float]) -> Mapping[Place, float]:
