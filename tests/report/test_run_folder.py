@@ -10,7 +10,15 @@ from plugin.recorded import rows_of
 
 from aes_audit.errors import UsageError
 from aes_audit.evidence.table import Evidence
-from aes_audit.report.run_folder import EVIDENCE, PAGE, RESULTS, RunFolder, prepare_folder, refuse_within, replaced_folder
+from aes_audit.report.run_folder import (
+    EVIDENCE,
+    PAGE,
+    RESULTS,
+    RunFolder,
+    prepare_folder,
+    refuse_within,
+    replaced_folder,
+)
 
 RUN = {"schema": 1, "run": {"profile": "control"}, "measurements": [{"metric": "success_rate"}]}
 
