@@ -24,8 +24,8 @@ def _loaded(*arguments: str) -> tuple[set[str], str]:
     return set(output.rpartition("loaded:")[2].split()), output
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("--collect-only", "audits/")])
-def test_help_and_collecting_import_no_model_library(arguments: tuple[str, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [("--help",), ("--audit-plan", "audits/")])
+def test_help_and_planning_import_no_model_library(arguments: tuple[str, ...], tmp_path: Path) -> None:
     loaded, output = _loaded(*arguments, f"--audit-store={tmp_path}")
     assert "aes_audit" in loaded
     assert "--base-model" in output or "control/faithful" in output

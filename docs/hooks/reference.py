@@ -51,7 +51,8 @@ def _options() -> str:
         if option.bare is not None:
             rows.append(("alone", f"means `{option.flag}={option.bare}`"))
         text = option.help[0].upper() + option.help[1:]
-        lines += [f"## {option.flag}", "", f"`{option.flag}={option.metavar}`: {_escaped(text)}.", ""]
+        shown = f"{option.flag}={option.metavar}" if option.metavar else option.flag
+        lines += [f"## {option.flag}", "", f"`{shown}`: {_escaped(text)}.", ""]
         lines += [f"- {name}: {value}" for name, value in rows]
         lines.append("")
     return "\n".join(lines)

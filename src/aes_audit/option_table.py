@@ -25,6 +25,7 @@ class Option:
 
     flag: str
     metavar: str
+    """Empty for a switch, which takes no value."""
     default: str
     """Shown in the help; the value when neither flag nor ini key is given ("" stands for none)."""
     help: str
@@ -132,6 +133,13 @@ OPTIONS = (
         "what this run may spend on hosted models; what it cannot pay is inconclusive (default: no limit)",
         us_dollars,
     ),
+    Option(
+        "--audit-plan",
+        "",
+        "",
+        "say what the run would do (images, scores, time, bytes, money; what the store has already), and do nothing",
+        ini=False,
+    ),
     Option("--audit-device", "NAME", "auto", "where models run: " + ", ".join(DEVICES), choice(*DEVICES)),
     Option("--audit-batch-size", "N", "", "images per generator call (default: the model's own setting)", positive),
     Option("--audit-pairs", "N", "", "number of prompt pairs (default: the profile's)", positive),
@@ -154,6 +162,9 @@ def add_options(parser: pytest.Parser) -> None:
     """Declare every option with its ini twin."""
     group = parser.getgroup("aes_audit", "aesthetic over-alignment audits")
     for option in OPTIONS:
+        if not option.metavar:
+            group.addoption(option.flag, dest=option.dest, action="store_true", default=None, help=option.help)
+            continue
         default = f" (default: {option.default})" if option.default else ""
         group.addoption(
             option.flag,

@@ -12,11 +12,23 @@ from typing import Any
 import pytest
 
 from aes_audit.errors import UsageError
+from aes_audit.evidence.batches import WHOLE, Part
 from aes_audit.option_table import OPTIONS, Option
 from aes_audit.option_values import RepeatPlan
 from aes_audit.resources import packaged_thresholds
 
-__all__ = ["BUILT_IN_ART", "BUILT_IN_FACES", "EDITED_FACES", "HUB_ART", "RUN_KEY", "AuditConfig", "read_config"]
+__all__ = [
+    "BUILT_IN_ART",
+    "BUILT_IN_FACES",
+    "EDITED_FACES",
+    "HUB_ART",
+    "RUN_KEY",
+    "AuditConfig",
+    "collecting_config",
+    "read_config",
+]
+
+THRESHOLDS = "audits/thresholds.toml"
 
 BUILT_IN_ART = "control_compositions"
 """What --art calls the drawn compositions; anything else is a folder or a data set."""
@@ -96,6 +108,10 @@ class AuditConfig:
     """Whether revisions that may change are refused: on or off."""
     report_path: Path | None = None
     """Where to write the run folder."""
+    plan: bool = False
+    """Whether to say what the run would do instead of doing it."""
+    part: Part = WHOLE
+    """The part of every plan that is collected; only the whole can be judged."""
     command: tuple[str, ...] = ()
     """The arguments of this pytest run, for the provenance of a baseline."""
 
@@ -109,6 +125,7 @@ def read_config(config: pytest.Config) -> AuditConfig:
     """One frozen configuration from command line and ini file; raises UsageError for a bad ini value."""
     value = {option.dest: _value(config, option) for option in OPTIONS}
     _refuse_half_a_blessing(config, value)
+    _refuse_half_a_plan(config, value)
 
     def path(key: str) -> Path:
         # What was typed is relative to where it was typed, an ini value to the root.
@@ -128,7 +145,7 @@ def read_config(config: pytest.Config) -> AuditConfig:
         store=path("audit_store"),
         inconclusive=value["audit_inconclusive"],
         early_stop=_early_stop(config, value),
-        thresholds=_thresholds(config, path("audit_thresholds")),
+        thresholds=_thresholds(path("audit_thresholds"), _named_thresholds(config)),
         baselines=path("audit_baselines"),
         device=value["audit_device"],
         batch_size=value["audit_batch_size"] or None,
@@ -144,6 +161,7 @@ def read_config(config: pytest.Config) -> AuditConfig:
         edit_source=value["audit_edit_source"] or None,
         require_pinned=value["audit_require_pinned"],
         budget=None if value["audit_budget"] in (None, "") else value["audit_budget"],
+        plan=bool(value["audit_plan"]),
         run=_run(config),
         command=_command(config),
     )
@@ -170,6 +188,15 @@ def _refuse_half_a_blessing(config: pytest.Config, value: Mapping[str, Any]) -> 
         raise UsageError('--audit-calibrate writes baselines: add --snapshot-update --audit-bless "reason".')
     if value["audit_calibrate"] and value["audit_evidence"]:
         raise UsageError("--audit-calibrate runs the models again, which recorded evidence has not: drop --evidence.")
+
+
+def _refuse_half_a_plan(config: pytest.Config, value: Mapping[str, Any]) -> None:
+    if not value["audit_plan"]:
+        return
+    if value["audit_evidence"]:
+        raise UsageError("--audit-plan: recorded evidence asks for no model; drop --evidence, or --audit-plan.")
+    if config.getoption("update_snapshots", False) or config.getoption("update_new_snapshots_only", False):
+        raise UsageError("--audit-plan measures nothing that could become a baseline: drop --snapshot-update.")
 
 
 def _art(named: str | None, path: Callable[[str], Path]) -> str | None:
@@ -202,7 +229,50 @@ def _command(config: pytest.Config) -> tuple[str, ...]:
     return tuple(map(str, worker["mainargv"][1:] if worker else config.invocation_params.args))
 
 
-def _thresholds(config: pytest.Config, wanted: Path) -> Path:
+def _named_thresholds(config: pytest.Config) -> bool:
+    typed = config.getoption("audit_thresholds")
+    return bool(typed) or config.getini("audit_thresholds") != THRESHOLDS
+
+
+def _thresholds(wanted: Path, named: bool) -> Path:
     # A repository without thresholds of its own is judged by the packaged ones; a named file must exist.
-    named = config.getoption("audit_thresholds") or config.getini("audit_thresholds") != "audits/thresholds.toml"
     return wanted if named or wanted.is_file() else packaged_thresholds()
+
+
+def collecting_config(typed: Mapping[str, Any], folder: Path, part: Part) -> AuditConfig:
+    """What `aes-audit collect` was asked for: parsed values by the option's `dest`, None for what was not typed.
+
+    `folder` is what relative paths refer to. There is no ini file, and nothing is judged.
+    """
+    value: dict[str, Any] = {option.dest: typed.get(option.dest) or option.default for option in OPTIONS}
+
+    def path(key: str) -> Path:
+        return folder / Path(value[key]).expanduser()
+
+    return AuditConfig(
+        models=tuple(value["audit_model"]),
+        base_model=value["audit_base_model"] or None,
+        rewards=tuple(value["audit_reward"]),
+        judges=tuple(value["audit_judge"]),
+        profile=value["audit_profile"],
+        evidence=None,
+        engine=value["audit_engine"],
+        json_path=None,
+        store=path("audit_store"),
+        inconclusive=value["audit_inconclusive"],
+        early_stop="off",
+        thresholds=_thresholds(path("audit_thresholds"), bool(typed.get("audit_thresholds"))),
+        baselines=path("audit_baselines"),
+        device=value["audit_device"],
+        batch_size=value["audit_batch_size"] or None,
+        pairs=value["audit_pairs"] or None,
+        rootdir=folder,
+        health=value["audit_health"],
+        art=_art(value["audit_art"], path),
+        emotion=_emotion(value["audit_emotion"], path),
+        photographs=path("audit_photographs") if value["audit_photographs"] else None,
+        edit_source=value["audit_edit_source"] or None,
+        budget=typed.get("audit_budget"),
+        require_pinned=value["audit_require_pinned"],
+        part=part,
+    )

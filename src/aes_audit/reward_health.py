@@ -37,13 +37,18 @@ class RewardHealth:
 
     def refuse_unhealthy(self, case: Case) -> None:
         """Raise InfrastructureError when a reward behind the number cannot order the known cases."""
-        judges = [judge for judge in self._preferences if judge.name in (case.scorer, case.truth)]
-        names = {case.scorer.removesuffix(FACE), *(str(getattr(judge, "matcher", "")) for judge in judges)}
-        for name in sorted(names & self._rewards.keys()):
-            if reason := self._reason(name):
+        for name in self.behind(case):
+            if reason := self.reason(name):
                 raise InfrastructureError(reason)
 
-    def _reason(self, name: str) -> str | None:
+    def behind(self, case: Case) -> list[str]:
+        """The rewards that a number is made from."""
+        judges = [judge for judge in self._preferences if judge.name in (case.scorer, case.truth)]
+        names = {case.scorer.removesuffix(FACE), *(str(getattr(judge, "matcher", "")) for judge in judges)}
+        return sorted(names & self._rewards.keys())
+
+    def reason(self, name: str) -> str | None:
+        """Why a reward may gate nothing; None where it may. Raises InfrastructureError or StoreUnusable."""
         from aes_audit.evidence.health import unhealthy
         from aes_audit.rewards.health import verdict
 

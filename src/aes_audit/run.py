@@ -19,6 +19,7 @@ from aes_audit.options import AuditConfig, read_config
 from aes_audit.planning import Case
 from aes_audit.report.annotations import gate_annotations
 from aes_audit.report.escaping import printable
+from aes_audit.report.forecast import forecast_lines
 from aes_audit.report.handover import Handover
 from aes_audit.report.next_command import Typed, next_command
 from aes_audit.report.notes import art_notes, baseline_notes, face_notes, image_notes, position_notes
@@ -28,6 +29,7 @@ from aes_audit.report.step_summary import write_step_summary
 from aes_audit.report.table import Line, images_saved, verdict_lines
 
 if TYPE_CHECKING:
+    from aes_audit.live.forecast import RunPlan
     from aes_audit.repeating import Repeats
     from aes_audit.session import AuditSession
 
@@ -58,9 +60,12 @@ class AuditRun:
         if self._writes_unblessed and self._is_distributed and self._names_audits:
             # The workers collect, and none of them could end the run with one sentence.
             raise UsageError(_UNBLESSED)
+        if self.config.plan:
+            # Nothing is run, so there is nothing to distribute.
+            pytest_config.option.dist = "no"
         if self.config.json_path and not self.is_worker:
             prepare_results(self.config.json_path)
-        if self.config.report_path and not self.is_worker:
+        if self.config.report_path and not self.is_worker and not self.config.plan:
             prepare_folder(self.config.report_path)
             refuse_within(self.config.report_path, self._other_places)
         self._handover = Handover(self.config.store, self.config.run)
@@ -129,6 +134,22 @@ class AuditRun:
         """Whether this run has audits."""
         return "session" in self.__dict__
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        """With --audit-plan, run no test; pytest calls this when all of them are collected."""
+        return True if self.config.plan and not session.testsfailed else None
+
+    @cached_property
+    def plan(self) -> RunPlan | None:
+        """What the run would do; None unless --audit-plan asks for it."""
+        from aes_audit.live.session import LiveSession
+
+        if not (self.config.plan and self.opened and isinstance(self.session, LiveSession)):
+            return None
+        from aes_audit.live.forecast import plan_run
+
+        return plan_run(self.session)
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Gather what tests measured; under xdist the controller sees every worker's reports."""
         for measured in getattr(report, MEASURED, ()):
@@ -167,6 +188,10 @@ class AuditRun:
         # A controller of xdist collects nothing: it may hear of audits only from what workers measured.
         if self.is_worker or not (self.opened or self.entries):
             return True
+        if self.plan:
+            with self._complaining():
+                self._write_plan(self.plan)
+            return self._complaint is None
         with self._complaining():
             self._write({**run_provenance(self.session.provenance(), self._started), "interrupted": interrupted})
         with self._complaining():
@@ -180,6 +205,11 @@ class AuditRun:
             yield
         except UsageError as error:
             self._complaint = self._complaint or str(error)
+
+    def _write_plan(self, plan: RunPlan) -> None:
+        if self.config.json_path:
+            run = run_provenance(self.session.provenance(), self._started)
+            write_results(self.config.json_path, run, [], plan=plan.record)
 
     def _write(self, run: Mapping[str, Any]) -> None:
         if self.config.json_path:
@@ -196,6 +226,11 @@ class AuditRun:
 
         With -q only what is not as it should be, and the counts.
         """
+        if self.plan:
+            yield from map(Line, forecast_lines(self.plan))
+            if self._complaint:
+                yield Line(f"ERROR: {self._complaint}", "error")
+            return
         brief = self._pytest.get_verbosity() < 0
         yield from verdict_lines(self.entries, width, brief=brief)
         if not brief:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aes_audit.evidence.artworks import ArtSet, Artwork
-from aes_audit.evidence.batches import fixed_batches
+from aes_audit.evidence.batches import WHOLE, Part, fixed_batches
 from aes_audit.evidence.bench import Bench, Known, Shown
 from aes_audit.evidence.keys import digest
 from aes_audit.evidence.progress import Progress
@@ -17,17 +17,19 @@ from aes_audit.evidence.store import Store
 from aes_audit.evidence.table import Evidence
 from aes_audit.rewards.protocol import ResolvedReward
 
-__all__ = ["collect_art", "shuffled_captions"]
+__all__ = ["Exhibit", "collect_art", "exhibits", "shuffled_captions"]
 
 
-def collect_art(art: ArtSet, rewards: Sequence[ResolvedReward], store: Store, progress: Progress) -> Evidence:
+def collect_art(
+    art: ArtSet, rewards: Sequence[ResolvedReward], store: Store, progress: Progress, part: Part = WHOLE
+) -> Evidence:
     """The `art` evidence: every work under its caption and under another work's, the control arm under its own.
 
     Touches a reward only for what the store does not hold. A picture that cannot be read is missing, with its reason.
     Raises InfrastructureError or StoreUnusable.
     """
     bench = Bench.of(art.digest, rewards, store)
-    return Evidence.from_rows(_rows(art, bench, progress), source=art.name)
+    return Evidence.from_rows(_rows(art, bench, progress, part), source=art.name)
 
 
 def shuffled_captions(works: Sequence[Artwork]) -> list[str | None]:
@@ -41,7 +43,7 @@ def shuffled_captions(works: Sequence[Artwork]) -> list[str | None]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Exhibit:
+class Exhibit:
     """One work and what is asked about it."""
 
     model: str
@@ -50,11 +52,16 @@ class _Exhibit:
     shown: Shown
 
 
-def _rows(art: ArtSet, bench: Bench, progress: Progress) -> Iterator[Mapping[str, Any]]:
-    plan = [
+def exhibits(art: ArtSet) -> list[Exhibit]:
+    """Every work in the order in which they are scored, then the control arm."""
+    return [
         *_exhibits(art.model, art.works, shuffle=True),
         *_exhibits(art.model + CONTROL_ARM, art.control, shuffle=False),
     ]
+
+
+def _rows(art: ArtSet, bench: Bench, progress: Progress, part: Part) -> Iterator[Mapping[str, Any]]:
+    plan = part.of(exhibits(art), BATCH, f"art {art.name}")
     with progress.bar(f"{art.name}: artworks", done=0, total=len(plan), unit="work") as tick:
         for batch in fixed_batches(plan, BATCH):
             for exhibit, known in zip(batch, bench.score([each.shown for each in batch]), strict=True):
@@ -62,14 +69,14 @@ def _rows(art: ArtSet, bench: Bench, progress: Progress) -> Iterator[Mapping[str
             tick(len(batch))
 
 
-def _exhibits(model: str, works: Sequence[Artwork], *, shuffle: bool) -> Iterator[_Exhibit]:
+def _exhibits(model: str, works: Sequence[Artwork], *, shuffle: bool) -> Iterator[Exhibit]:
     others = shuffled_captions(works) if shuffle else [None] * len(works)
     for work, other in zip(works, others, strict=True):
         texts = {"caption": work.caption, **({"shuffled": other} if other else {})}
-        yield _Exhibit(model, work, Shown(work.picture, texts))
+        yield Exhibit(model, work, Shown(work.picture, texts))
 
 
-def _work_rows(exhibit: _Exhibit, known: Known, bench: Bench, *, drawn: bool) -> Iterator[Mapping[str, Any]]:
+def _work_rows(exhibit: Exhibit, known: Known, bench: Bench, *, drawn: bool) -> Iterator[Mapping[str, Any]]:
     work, shown = exhibit.work, exhibit.shown
     about = {
         "model": exhibit.model,

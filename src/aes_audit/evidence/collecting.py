@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from math import lcm
 from typing import Any
 
-from aes_audit.evidence.batches import fixed_batches
+from aes_audit.evidence.batches import WHOLE, Part, fixed_batches
 from aes_audit.evidence.columns import RowColumns
 from aes_audit.evidence.generating import ImageJob, generate_images
 from aes_audit.evidence.images import image_columns, repeats_earlier, told_apart
@@ -22,7 +22,7 @@ from aes_audit.generators.protocol import Generator, ImageRequest, ResolvedGener
 from aes_audit.judges.protocol import PairScores, PreferenceJudge
 from aes_audit.prompts.pairs import PromptPair, PromptSet
 
-__all__ = ["IMAGES", "Instruments", "Stop", "collect_pairs", "image_jobs", "pair_jobs"]
+__all__ = ["IMAGES", "Instruments", "Stop", "collect_pairs", "image_jobs", "pair_jobs", "pairs_per_round"]
 
 Stop = Callable[[Mapping[str, list[bool | None]]], bool]
 """Told, per preference judge, which pairs succeeded so far; says whether that is enough."""
@@ -38,24 +38,28 @@ def collect_pairs(
     store: Store,
     progress: Progress,
     stop: Stop | None = None,
+    part: Part = WHOLE,
 ) -> Evidence:
     """The `pairs` evidence of one generator; touches a model only for what the store does not hold.
 
     I_o and I_a share the seed and every setting (rules R4 and R6). An image that cannot be made, or whose
     bytes changed on disk more than ATTEMPTS times, never becomes a score. With `stop`, pairs are collected in
-    rounds until it says that no more are needed; the pairs collected are those of the full run, pixel by pixel.
+    rounds until it says that no more are needed; the pairs collected are those of the full run, pixel by pixel. So
+    are those of a `part` of the plan.
     Raises InfrastructureError or StoreUnusable.
     """
     bench = _Bench.of(generator, instruments, keep=stop is not None)
+    step = pairs_per_round(generator)
+    prompts = replace(prompts, pairs=tuple(part.of(prompts.pairs, step, f"pairs {generator.name}")))
     if stop is None:
         return Evidence.from_rows(_collected(bench, prompts, store, progress), source=generator.name)
     gathered, drawn = _Gathered.of(instruments), dict[str, str]()
     with progress.bar(f"{generator.name}: pairs", done=0, total=len(prompts.pairs), unit="pair") as tick:
-        for count, pairs in enumerate(fixed_batches(prompts.pairs, bench.pairs_per_round), 1):
+        for count, pairs in enumerate(fixed_batches(prompts.pairs, step), 1):
             found = list(_collected(bench, replace(prompts, pairs=tuple(pairs)), store, Progress()))
             if repeats_earlier(found, drawn):
                 # A picture of an earlier round came again: then neither of the two answers its prompt.
-                so_far = replace(prompts, pairs=prompts.pairs[: count * bench.pairs_per_round])
+                so_far = replace(prompts, pairs=prompts.pairs[: count * step])
                 gathered = _Gathered.of(instruments)
                 gathered.add(_collected(bench, so_far, store, Progress()))
             else:
@@ -81,10 +85,10 @@ class _Bench:
         load = kept(generator.load) if keep else generator.load
         return cls(generator, load, instruments, Scorers.of(instruments, keep=keep))
 
-    @property
-    def pairs_per_round(self) -> int:
-        """Whole batches of every stage: a round's batches are batches of the full run."""
-        return lcm(self.generator.batch_size, BATCH, len(IMAGES)) // len(IMAGES)
+
+def pairs_per_round(generator: ResolvedGenerator) -> int:
+    """Whole batches of every stage: a round's batches are batches of the full run."""
+    return lcm(generator.batch_size, BATCH, len(IMAGES)) // len(IMAGES)
 
 
 @dataclass(frozen=True, slots=True)

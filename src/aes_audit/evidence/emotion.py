@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from aes_audit.evidence.batches import fixed_batches
+from aes_audit.evidence.batches import WHOLE, Part, fixed_batches
 from aes_audit.evidence.bench import Bench, Shown
 from aes_audit.evidence.emotion_tuples import EmotionTuple, TupleSet, filled
 from aes_audit.evidence.progress import Progress
@@ -15,19 +15,21 @@ from aes_audit.evidence.store import Store
 from aes_audit.evidence.table import Evidence
 from aes_audit.rewards.protocol import ResolvedReward
 
-__all__ = ["captions_of", "collect_emotion", "tuple_rows"]
+__all__ = ["captions_of", "collect_emotion", "faces_shown", "tuple_rows"]
 
 HAPPY = EMOTIONS[0]
 
 
-def collect_emotion(tuples: TupleSet, rewards: Sequence[ResolvedReward], store: Store, progress: Progress) -> Evidence:
+def collect_emotion(
+    tuples: TupleSet, rewards: Sequence[ResolvedReward], store: Store, progress: Progress, part: Part = WHOLE
+) -> Evidence:
     """The `emotion` evidence of rewards: every picture under the captions of `captions_of`.
 
     Touches a reward only for what the store does not hold. A picture that cannot be read is missing, with its reason.
     Raises InfrastructureError or StoreUnusable.
     """
     bench = Bench.of(tuples.digest, rewards, store)
-    return Evidence.from_rows(tuple_rows(tuples.model, tuples.tuples, bench, progress), source=tuples.name)
+    return Evidence.from_rows(tuple_rows(tuples.model, tuples.tuples, bench, progress, part), source=tuples.name)
 
 
 def captions_of(image: str) -> tuple[str, ...]:
@@ -40,10 +42,10 @@ def captions_of(image: str) -> tuple[str, ...]:
 
 
 def tuple_rows(
-    model: str, tuples: Sequence[EmotionTuple], bench: Bench, progress: Progress
+    model: str, tuples: Sequence[EmotionTuple], bench: Bench, progress: Progress, part: Part = WHOLE
 ) -> Iterator[Mapping[str, Any]]:
     """The rows of tuples in order: per picture, reward and caption one."""
-    plan = [(one, image, _shown(one, image)) for one in tuples for image in EMOTIONS]
+    plan = part.of(faces_shown(tuples), BATCH, f"emotion {model}")
     with progress.bar(f"{model}: faces", done=0, total=len(plan), unit="image") as tick:
         for batch in fixed_batches(plan, BATCH):
             for (one, image, shown), known in zip(batch, bench.score([shown for *_, shown in batch]), strict=True):
@@ -52,6 +54,11 @@ def tuple_rows(
                     for prompt in shown.texts:
                         yield {**about, "prompt": prompt, "scorer": name, **bench.outcome(shown, known, name, prompt)}
             tick(len(batch))
+
+
+def faces_shown(tuples: Sequence[EmotionTuple]) -> list[tuple[EmotionTuple, str, Shown]]:
+    """Tuple, emotion and what is asked about it, of every picture."""
+    return [(one, image, _shown(one, image)) for one in tuples for image in EMOTIONS]
 
 
 def _shown(one: EmotionTuple, image: str) -> Shown:

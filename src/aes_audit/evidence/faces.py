@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import lcm
 from typing import Any
 
+from aes_audit.evidence.batches import WHOLE, Part
 from aes_audit.evidence.generating import ImageJob, generate_images
 from aes_audit.evidence.images import image_columns, told_apart
 from aes_audit.evidence.keys import item_seed
 from aes_audit.evidence.measuring import until_intact
 from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.schema import EMOTIONS, FACE
-from aes_audit.evidence.scoring import NO_SCORE, Question, Scorer, reward_scorer, score_images
+from aes_audit.evidence.scoring import BATCH, NO_SCORE, Question, Scorer, reward_scorer, score_images
 from aes_audit.evidence.store import ImageRecord, Store
 from aes_audit.evidence.table import Evidence
 from aes_audit.generators.protocol import ImageRequest, ResolvedGenerator
@@ -21,7 +23,7 @@ from aes_audit.prompts.emotion import EmotionTemplates
 from aes_audit.rewards.protocol import Answer, ResolvedReward
 from aes_audit.rewards.registry import contrastive
 
-__all__ = ["FaceMatcher", "collect_faces", "face_jobs"]
+__all__ = ["FaceMatcher", "collect_faces", "face_jobs", "statements_about"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,12 @@ def face_jobs(templates: EmotionTemplates, repeat: int = 0) -> list[ImageJob]:
     ]
 
 
+def statements_about(templates: EmotionTemplates, jobs: Sequence[ImageJob]) -> list[tuple[str, ...]]:
+    """What is stated about each image: the four emotions, of the face of its template."""
+    by_id = {template.id: template for template in templates.templates}
+    return [tuple(by_id[job.item].statement(emotion) for emotion in EMOTIONS) for job in jobs]
+
+
 def collect_faces(
     generator: ResolvedGenerator,
     templates: EmotionTemplates,
@@ -78,15 +86,16 @@ def collect_faces(
     store: Store,
     progress: Progress,
     repeat: int = 0,
+    part: Part = WHOLE,
 ) -> Evidence:
     """The faces of one generator, each under all four statements; touches a model only for what the store lacks.
 
     An item is a template, `image` the emotion that was asked for, `prompt` the one that is stated. An image that
     cannot be made never becomes a score. Raises InfrastructureError, StoreUnusable or BudgetSpent.
     """
-    jobs = face_jobs(templates, repeat)
-    by_id = {template.id: template for template in templates.templates}
-    statements = [tuple(by_id[job.item].statement(emotion) for emotion in EMOTIONS) for job in jobs]
+    # Whole batches of both stages, so that a part's images and scores are those of the whole.
+    jobs = part.of(face_jobs(templates, repeat), lcm(generator.batch_size, BATCH), f"faces {generator.name}")
+    statements = statements_about(templates, jobs)
     asked = FaceMatcher.of(matcher)
 
     def attempt(relied_on: list[ImageRecord]) -> list[Mapping[str, Any]]:

@@ -13,6 +13,7 @@ from aes_audit.errors import BudgetSpent, InfrastructureError
 from aes_audit.evidence.batches import fixed_batches
 from aes_audit.evidence.keys import digest, image_key
 from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.rates import Stopwatch, device_of
 from aes_audit.evidence.store import ImageRecord, Store
 from aes_audit.generators import image_checks
 from aes_audit.generators.protocol import (
@@ -27,7 +28,7 @@ from aes_audit.generators.protocol import (
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["ImageJob", "generate_images"]
+__all__ = ["ImageJob", "generate_images", "key_of"]
 
 ATTEMPTS = 3
 """How often images are made again that vanish from the store right after."""
@@ -81,19 +82,20 @@ def generate_images(
     callers that keep what was loaded. Raises InfrastructureError, StoreUnusable, or BudgetSpent once everything that
     was answered is kept.
     """
-    plan = [(_key(generator, job.request), job.request) for job in jobs]
-    if complete := _all_present(store, plan):
+    plan = [(key_of(generator, job.request), job.request) for job in jobs]
+    if (complete := _all_present(store, plan)) is not None:
         return complete
     for _ in range(ATTEMPTS):
         with store.lock(digest(generator.identity)):
             _generate_missing(generator, plan, store, progress, load or generator.load)
-        if complete := _all_present(store, plan):
+        if (complete := _all_present(store, plan)) is not None:
             return complete
         # Another process found an image changed and dropped it meanwhile.
     raise InfrastructureError(f"{generator.name}: images vanish from {store.root}; give another --audit-store.")
 
 
-def _key(generator: ResolvedGenerator, request: ImageRequest) -> str:
+def key_of(generator: ResolvedGenerator, request: ImageRequest) -> str:
+    """The key of the image that a generator makes of a request."""
     return image_key(generator.identity, request.prompt, request.seed, request.source)
 
 
@@ -119,17 +121,21 @@ def _generate_missing(
     independent = getattr(generator, "independent", False)
     done = sum(key not in missing for key, _ in plan)
     loaded: Generator | None = None
+    watch = Stopwatch(store, generator.identity, device_of(generator))
     with (
         progress.bar(f"{generator.name}: images", done=done, total=len(plan), unit="image") as tick,
-        _Writer(generator, store, missing) as writer,
+        _Writer(generator, store, missing, watch) as writer,
     ):
         for batch in _batches(plan, missing, generator.batch_size, independent):
             loaded = loaded or load()
+            watch.start()
+            watch.items += len(batch)
             writer.keep(_begun(loaded, batch))
             if independent:
                 # It may have cost money: nothing more is asked before this is safe.
                 writer.wait()
             tick(sum(key in missing for key, _ in batch))
+    watch.stop()
 
 
 def _batches(
@@ -162,11 +168,12 @@ class _Writer:
     the next batch or at the end; what was handed over is stored also when the run is interrupted.
     """
 
-    def __init__(self, generator: ResolvedGenerator, store: Store, missing: Collection[str]) -> None:
-        """Keep where the images go, what they were asked to be, and the keys of those that are wanted."""
+    def __init__(self, generator: ResolvedGenerator, store: Store, missing: Collection[str], watch: Stopwatch) -> None:
+        """Keep where the images go, what they were asked to be, the keys of those that are wanted, and who counts."""
         self._generator = generator
         self._store = store
         self._missing = missing
+        self._watch = watch
         self._size = image_checks.expected_size(generator.identity)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="aes_audit-images")
         self._written: Future[None] | None = None
@@ -224,3 +231,5 @@ class _Writer:
         png = io.BytesIO()
         answer.convert("RGB").save(png, format="PNG")
         self._store.put_image(drawn.key, png.getvalue(), record)
+        self._watch.files += 1
+        self._watch.bytes += png.tell()

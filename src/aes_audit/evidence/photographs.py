@@ -15,7 +15,7 @@ from typing import Any
 from aes_audit.errors import UsageError
 from aes_audit.evidence.art_pictures import FilePicture
 from aes_audit.evidence.artworks import Artwork, is_inside, table_in, table_rows
-from aes_audit.evidence.batches import fixed_batches
+from aes_audit.evidence.batches import WHOLE, Part, fixed_batches
 from aes_audit.evidence.bench import Bench, Shown
 from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.scoring import BATCH
@@ -23,7 +23,7 @@ from aes_audit.evidence.store import Store
 from aes_audit.evidence.table import Evidence
 from aes_audit.rewards.protocol import ResolvedReward
 
-__all__ = ["COLUMNS", "PHOTOGRAPHS", "PhotographSet", "collect_photographs", "read_photographs"]
+__all__ = ["COLUMNS", "PHOTOGRAPHS", "PhotographSet", "collect_photographs", "read_photographs", "showings"]
 
 PHOTOGRAPHS = "photographs"
 """The model of these pairs in the evidence."""
@@ -70,22 +70,31 @@ def read_photographs(folder: Path) -> PhotographSet:
 
 
 def collect_photographs(
-    photographs: PhotographSet, rewards: Sequence[ResolvedReward], store: Store, progress: Progress
+    photographs: PhotographSet,
+    rewards: Sequence[ResolvedReward],
+    store: Store,
+    progress: Progress,
+    part: Part = WHOLE,
 ) -> Evidence:
     """`pairs` evidence of the model PHOTOGRAPHS: both pictures under the wide caption, by every reward.
 
     Touches a reward only for what the store does not hold. Raises InfrastructureError or StoreUnusable.
     """
     bench = Bench.of(photographs.digest, rewards, store)
-    return Evidence.from_rows(_rows(photographs, bench, progress), source=photographs.name)
+    return Evidence.from_rows(_rows(photographs, bench, progress, part), source=photographs.name)
 
 
-def _rows(photographs: PhotographSet, bench: Bench, progress: Progress) -> Iterator[Mapping[str, Any]]:
-    plan = [
+def showings(photographs: PhotographSet) -> list[tuple[str, str, Shown]]:
+    """Image, item and what is asked about it, of both pictures of every pair."""
+    return [
         (image, work.id, Shown(work.picture, {"wide": work.caption}))
         for pair in photographs.pairs
         for image, work in zip(("original", "wide"), pair, strict=True)
     ]
+
+
+def _rows(photographs: PhotographSet, bench: Bench, progress: Progress, part: Part) -> Iterator[Mapping[str, Any]]:
+    plan = part.of(showings(photographs), BATCH, f"photographs {photographs.name}")
     with progress.bar(f"{photographs.name}: photographs", done=0, total=len(plan), unit="image") as tick:
         for batch in fixed_batches(plan, BATCH):
             for (image, item, shown), known in zip(batch, bench.score([shown for *_, shown in batch]), strict=True):

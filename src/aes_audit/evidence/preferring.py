@@ -22,7 +22,17 @@ from aes_audit.judges.protocol import (
     ResolvedImagePreference,
 )
 
-__all__ = ["Columns", "PairJob", "left_to_ask", "prefer", "preference_key", "shown_orders", "unseen"]
+__all__ = [
+    "Columns",
+    "PairJob",
+    "answered",
+    "is_unseen",
+    "left_to_ask",
+    "prefer",
+    "preference_key",
+    "shown_orders",
+    "unseen",
+]
 
 _FORMAT = 1
 """Raised when the meaning of an answer changes, so that no older one is taken for a new one."""
@@ -91,6 +101,16 @@ _UNSEEN = "not made yet"
 def unseen(key: str) -> ImageRecord:
     """An image that the store does not have yet, for counting the questions that it will be asked about in."""
     return ImageRecord(key, None, _UNSEEN, {})
+
+
+def is_unseen(record: ImageRecord) -> bool:
+    """Whether an image is one that the store does not have yet."""
+    return record.error == _UNSEEN
+
+
+def answered(judge: ResolvedImagePreference, jobs: Sequence[PairJob], store: Store) -> int:
+    """How many questions the store has an answer to."""
+    return len({showing.key for showing in _showings(judge, jobs) if _recorded(store, showing.key) is not None})
 
 
 def left_to_ask(judge: ResolvedImagePreference, jobs: Sequence[PairJob], store: Store) -> int:

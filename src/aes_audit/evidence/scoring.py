@@ -14,6 +14,7 @@ from aes_audit.evidence.answered import Answered
 from aes_audit.evidence.batches import fixed_batches
 from aes_audit.evidence.keys import digest, score_key
 from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.rates import ELSEWHERE, Stopwatch, device_of
 from aes_audit.evidence.store import ImageRecord, Store
 from aes_audit.judges.protocol import DetailedJudge, DimensionJudge, ResolvedJudge
 from aes_audit.rewards.protocol import Answer, ResolvedReward, answers
@@ -40,6 +41,8 @@ class Scorer:
     """Loads the model; the function it gives takes images and, for each, its questions."""
     batch: int = BATCH
     """Images per call; fewer where every answer is paid for, since what is stored is not asked again."""
+    device: str = ELSEWHERE
+    """The kind of hardware it runs on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ def reward_scorer(reward: ResolvedReward) -> Scorer:
 
         return ask
 
-    return Scorer(reward.name, reward.identity, load)
+    return Scorer(reward.name, reward.identity, load, device=device_of(reward))
 
 
 def judge_scorer(judge: ResolvedJudge) -> Scorer:
@@ -79,7 +82,7 @@ def judge_scorer(judge: ResolvedJudge) -> Scorer:
 
         return ask
 
-    return Scorer(judge.name, judge.identity, load, judge.batch_size or BATCH)
+    return Scorer(judge.name, judge.identity, load, judge.batch_size or BATCH, device_of(judge))
 
 
 def judged(judge: DimensionJudge, images: Sequence[Image.Image], dimensions: Sequence[str]) -> list[list[Answer]]:
@@ -149,18 +152,22 @@ def _answer_missing(
     missing = {key for key, question in asked if _recorded(store, key, question) is None}
     done = len(asked) - sum(key in missing for key, _ in asked)
     ask: Ask | None = None
+    watch = Stopwatch(store, scorer.identity, scorer.device)
     with progress.bar(f"{scorer.name}: scores", done=done, total=len(asked), unit="image") as tick:
         for batch in fixed_batches(asked, scorer.batch):
             wanted = missing.intersection(key for key, _ in batch)
             if not wanted:
                 continue
             ask = ask or scorer.load()
+            watch.start()
+            watch.items += len(batch)
             images = [_open(store, question.record) for _, question in batch]
             results = ask(images, [question.queries for _, question in batch])
             for (key, question), answered in zip(batch, results, strict=True):
                 if key in wanted:
                     store.put_scores(key, _record(scorer, question, answered))
             tick(len(wanted))
+    watch.stop()
 
 
 def _record(scorer: Scorer, question: Question, answered: Sequence[Answer]) -> Mapping[str, Any]:

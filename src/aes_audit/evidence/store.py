@@ -3,6 +3,7 @@
     blobs/ab/<sha256>.png     image files, named by their content
     images/ab/<key>.json      which blob an image key has, or why it has none
     scores/ab/<key>.json      what a scorer answered about an image
+    rates/ab/<key>.json       how fast a model was
     locks/                    empty files for `lock`
     changed.log               a line per image whose bytes were found changed on disk
 
@@ -31,7 +32,7 @@ from aes_audit.evidence.records import decoded, encoded
 
 __all__ = ["ChangedImageWarning", "CorruptObject", "ImageRecord", "Store"]
 
-_ROOMS = ("blobs", "images", "scores")
+_ROOMS = ("blobs", "images", "scores", "rates")
 _MARKERS = {
     ".gitignore": b"*\n",
     "CACHEDIR.TAG": b"Signature: 8a477f597d28d172789f06886806bc55\n# Images and scores kept by aes_audit.\n",
@@ -76,13 +77,20 @@ class ImageRecord:
 class Store:
     """A folder of images and scores; see the module for its layout. All methods raise StoreUnusable."""
 
-    def __init__(self, root: Path) -> None:
-        """Open the store at `root`, creating the folder where needed.
+    def __init__(self, root: Path, *, looked_at: bool = False, sharing: str = "") -> None:
+        """Open the store at `root`, creating the folder where needed; where it is only `looked_at`, nothing is made.
 
         A folder that also holds other people's files gets no `.gitignore`, which would hide them from git. A store
         that cannot be written may still be read. Temporary files of writers that died an hour ago are removed.
+        Processes that share the work of one plan, each with a part of it, say so: they do not wait for each other.
         """
         self.root = Path(root)
+        self._sharing = sharing
+        if not looked_at:
+            self._prepare()
+        self._changed_before = self._changes()
+
+    def _prepare(self) -> None:
         with refused(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             names = {path.name for path in self.root.iterdir() if not is_temporary(path.name)}
@@ -90,7 +98,6 @@ class Store:
             for name in _MARKERS.keys() - names:
                 write(self.root / name, _MARKERS[name])
         self._sweep()
-        self._changed_before = self._changes()
 
     @property
     def changed(self) -> int:
@@ -157,13 +164,25 @@ class Store:
         """A scorer's answers as they were put, fields sorted and tuples as lists; None where garbled or absent."""
         return self._get("scores", key)
 
+    def has_scores(self, key: str) -> bool:
+        """Whether there are answers under this key, as far as that is known without reading them."""
+        return size_of(self._path("scores", key, ".json")) is not None
+
+    def put_rate(self, key: str, record: Mapping[str, JSON]) -> None:
+        """Keep how fast a model was; replaces what was there."""
+        self._put("rates", key, record)
+
+    def rate(self, key: str) -> Mapping[str, Any] | None:
+        """How fast a model was; None where nobody knows."""
+        return self._get("rates", key)
+
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Wait for, and hold, the store's lock of this name; a lock only saves double work, writes are safe without.
 
         A holder that dies lets go of it. File systems without locks grant it to everyone.
         """
-        path = self.root / "locks" / f"{hashlib.sha256(name.encode()).hexdigest()}.lock"
+        path = self.root / "locks" / f"{hashlib.sha256((name + self._sharing).encode()).hexdigest()}.lock"
         lock = FileLock(path)
         with refused(path), suppress(NotImplementedError):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,8 +13,10 @@ from aes_audit.statistics.bootstrap import MIN_ITEMS
 if TYPE_CHECKING:
     from aes_audit.evidence.artworks import ArtSet
     from aes_audit.evidence.table import Evidence
+    from aes_audit.evidence.workload import Work
     from aes_audit.generators.protocol import ImageRequest
     from aes_audit.live.session import LiveSession
+    from aes_audit.rewards.protocol import ResolvedReward
 
 __all__ = ["LiveArt", "live_art"]
 
@@ -33,6 +35,7 @@ class LiveArt:
     set = "art"
     metrics = frozenset({"art_z"})
     scorers: Sequence[str] = ()
+    divisible = True
 
     @property
     def generators(self) -> tuple[str, ...]:
@@ -63,9 +66,23 @@ class LiveArt:
         from aes_audit.evidence.art import collect_art
 
         session = self.session
-        # Beside the audited rewards the matcher, which says whether the captions fit the works.
+        return collect_art(self.art, self.rewards, session.store, session.progress, session.config.part)
+
+    def work(self, model: str) -> Iterator[Work]:
+        """Every reward is asked about every work."""
+        from aes_audit.evidence.art import exhibits
+        from aes_audit.evidence.bench import Bench
+        from aes_audit.evidence.workload import shown_work
+
+        bench = Bench.of(self.art.digest, self.rewards, self.session.store)
+        return shown_work(bench, self.set, model, [exhibit.shown for exhibit in exhibits(self.art)])
+
+    @property
+    def rewards(self) -> list[ResolvedReward]:
+        """Beside the audited ones the matcher, which says whether the captions fit the works."""
+        session = self.session
         names = dict.fromkeys([*session.subjects.rewards, session.named_profile.matcher])
-        return collect_art(self.art, [session.rewards[name] for name in names], session.store, session.progress)
+        return [session.rewards[name] for name in names]
 
     def expected(self, case: Case) -> frozenset[str]:
         """Ids of the works."""

@@ -11,10 +11,13 @@ from aes_audit.generators.editing import STRENGTH, ResolvedEditor
 from aes_audit.generators.resolve import DiffusersModel
 from aes_audit.live.account import short
 from aes_audit.planning import Case, editing_cases
+from aes_audit.prompts.dimensions import DIMENSIONS
 
 if TYPE_CHECKING:
     from aes_audit.evidence.editing import EditSources
+    from aes_audit.evidence.measuring import Instruments
     from aes_audit.evidence.table import Evidence
+    from aes_audit.evidence.workload import Work
     from aes_audit.generators.protocol import ImageRequest
     from aes_audit.live.session import LiveSession
 
@@ -27,6 +30,7 @@ class LiveEdits:
     set = "edits"
     metrics = frozenset({"edit_shift"})
     scorers: Sequence[str] = ()
+    divisible = False
 
     def __init__(self, session: LiveSession, source: str) -> None:
         """`source` is the SPEC of the generator whose wide images are edited."""
@@ -71,13 +75,30 @@ class LiveEdits:
     def collect(self, model: str) -> Evidence:
         """Sources and edits of one editor, scored."""
         from aes_audit.evidence.editing import collect_edits
+
+        session = self._session
+        return collect_edits(self.editors[model], self.sources, self._instruments, session.store, session.progress)
+
+    def work(self, model: str) -> Iterator[Work]:
+        """At most so many edits: the sources, whose scores are there by then, are chosen by what is found in them."""
+        from aes_audit.evidence.measuring import Scorers
+        from aes_audit.evidence.workload import drawing, scoring
+
+        count = self.planned("edit_shift")
+        yield drawing(self.editors[model], self.set, model, count, 0, at_most=True)
+        scorers = Scorers.of(self._instruments)
+        for reward in scorers.rewards.values():
+            yield scoring(reward, self.set, model, count, 0, 2 * count, at_most=True)
+        if scorers.judge:
+            yield scoring(scorers.judge, self.set, model, count, 0, len(DIMENSIONS) * count, at_most=True)
+
+    @property
+    def _instruments(self) -> Instruments:
+        """What is not measured from edits is not asked about them: here, whether the concept is there."""
         from aes_audit.evidence.measuring import Instruments
 
         session = self._session
-        # What is not measured from edits is not asked about them: here, whether the concept is there.
-        rewards = tuple(session.rewards[name] for name in session.named_profile.quality)
-        instruments = Instruments(rewards, session.judge, ())
-        return collect_edits(self.editors[model], self.sources, instruments, session.store, session.progress)
+        return Instruments(tuple(session.rewards[name] for name in session.named_profile.quality), session.judge, ())
 
     def expected(self, case: Case) -> frozenset[str]:
         """Ids of the pairs whose wide images are edited."""

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from aes_audit.errors import UsageError
+from aes_audit.evidence.schema import EMOTIONS
 from aes_audit.generators.editing import ResolvedEditor
 from aes_audit.generators.resolve import DiffusersModel
 from aes_audit.live.account import short
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from aes_audit.evidence.emotion_edits import EditedTuples
     from aes_audit.evidence.emotion_tuples import TupleSet
     from aes_audit.evidence.table import Evidence
+    from aes_audit.evidence.workload import Work
     from aes_audit.generators.protocol import ImageRequest
     from aes_audit.live.session import LiveSession
     from aes_audit.prompts.emotion import EmotionTemplates
@@ -39,6 +41,7 @@ class LiveEmotion(ABC):
     metrics = frozenset({"emotion_accuracy", "emotion_accuracy_happy"})
     generators: Sequence[str] = ()
     scorers: Sequence[str] = ()
+    divisible: bool
 
     def __init__(self, session: LiveSession, name: str, model: str, items: Sequence[str]) -> None:
         """`name` is the set's, `model` what the evidence calls its tuples, `items` their ids."""
@@ -60,6 +63,10 @@ class LiveEmotion(ABC):
     @abstractmethod
     def collect(self, model: str) -> Evidence:
         """The pictures under the captions that are compared, by the audited rewards and the matcher."""
+
+    @abstractmethod
+    def work(self, model: str) -> Iterator[Work]:
+        """The pictures that are made, and what the rewards are asked about them."""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -113,6 +120,8 @@ class LiveEmotion(ABC):
 class LiveTuples(LiveEmotion):
     """Tuples whose pictures are there: of a folder, or drawn by code."""
 
+    divisible = True
+
     def __init__(self, session: LiveSession, tuples: TupleSet) -> None:
         """`tuples` are scored as they are."""
         super().__init__(session, tuples.name, tuples.model, [one.id for one in tuples.tuples])
@@ -137,11 +146,23 @@ class LiveTuples(LiveEmotion):
         """Every picture under its captions."""
         from aes_audit.evidence.emotion import collect_emotion
 
-        return collect_emotion(self.tuples, self.rewards, self.session.store, self.session.progress)
+        session = self.session
+        return collect_emotion(self.tuples, self.rewards, session.store, session.progress, session.config.part)
+
+    def work(self, model: str) -> Iterator[Work]:
+        """Every reward is asked about every picture."""
+        from aes_audit.evidence.bench import Bench
+        from aes_audit.evidence.emotion import faces_shown
+        from aes_audit.evidence.workload import shown_work
+
+        bench = Bench.of(self.tuples.digest, self.rewards, self.session.store)
+        return shown_work(bench, self.set, model, [shown for *_, shown in faces_shown(self.tuples.tuples)])
 
 
 class LiveEditedTuples(LiveEmotion):
     """Tuples that a model makes: it draws happy faces, and edits them."""
+
+    divisible = False
 
     def __init__(self, session: LiveSession, spec: str, templates: EmotionTemplates) -> None:
         """`spec` names the model, `templates` what it draws."""
@@ -189,6 +210,20 @@ class LiveEditedTuples(LiveEmotion):
         from aes_audit.evidence.emotion_edits import collect_edited_emotion
 
         return collect_edited_emotion(self.tuples, model, self.rewards, self.session.store, self.session.progress)
+
+    def work(self, model: str) -> Iterator[Work]:
+        """At most so many faces and edits: there is no edit of a face that could not be drawn."""
+        from aes_audit.evidence.emotion import captions_of
+        from aes_audit.evidence.scoring import reward_scorer
+        from aes_audit.evidence.workload import drawing, scoring
+
+        faces, editor = len(self.items), self.tuples.editor
+        edits = faces * (len(EMOTIONS) - 1)
+        yield drawing(editor.model, self.set, model, faces, 0, at_most=True)
+        yield drawing(editor, self.set, model, edits, 0, at_most=True)
+        answers = faces * sum(len(captions_of(emotion)) for emotion in EMOTIONS)
+        for reward in self.rewards:
+            yield scoring(reward_scorer(reward), self.set, model, faces + edits, 0, answers, at_most=True)
 
 
 def live_emotion(session: LiveSession) -> LiveEmotion | None:

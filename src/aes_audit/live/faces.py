@@ -13,6 +13,7 @@ from aes_audit.prompts.emotion import EmotionTemplates, read_templates
 
 if TYPE_CHECKING:
     from aes_audit.evidence.table import Evidence
+    from aes_audit.evidence.workload import Work
     from aes_audit.generators.protocol import ImageRequest
     from aes_audit.live.session import LiveSession
 
@@ -31,6 +32,7 @@ class LiveFaces:
     set = "emotion"
     metrics = frozenset({"emotion_rendering", "positivity_shift", "realignment_emotion"})
     generators: Sequence[str] = ()
+    divisible = True
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -68,7 +70,22 @@ class LiveFaces:
         session = self.session
         matcher = session.rewards[session.named_profile.matcher]
         generator, repeat = session.generators[model], session.prompts.repeat
-        return collect_faces(generator, self.templates, matcher, session.store, session.progress, repeat)
+        return collect_faces(
+            generator, self.templates, matcher, session.store, session.progress, repeat, session.config.part
+        )
+
+    def work(self, model: str) -> Iterator[Work]:
+        """Every face is drawn, and the matcher is asked about it."""
+        from aes_audit.evidence.faces import FaceMatcher, face_jobs, statements_about
+        from aes_audit.evidence.workload import drawn_work, scored_work
+
+        session = self.session
+        jobs = face_jobs(self.templates, session.prompts.repeat)
+        drawn, records = drawn_work(session.generators[model], jobs, self.set, session.store)
+        yield drawn
+        matcher = FaceMatcher.of(session.rewards[session.named_profile.matcher]).scorer
+        asked = zip(records, statements_about(self.templates, jobs), strict=True)
+        yield scored_work(matcher, self.set, model, asked, session.store)
 
     def expected(self, case: Case) -> frozenset[str]:
         """Ids of the templates."""

@@ -11,8 +11,10 @@ from aes_audit.planning import Case
 if TYPE_CHECKING:
     from aes_audit.evidence.photographs import PhotographSet
     from aes_audit.evidence.table import Evidence
+    from aes_audit.evidence.workload import Work
     from aes_audit.generators.protocol import ImageRequest
     from aes_audit.live.session import LiveSession
+    from aes_audit.rewards.protocol import ResolvedReward
 
 __all__ = ["LivePhotographs", "live_photographs"]
 
@@ -34,6 +36,7 @@ class LivePhotographs:
     metrics = frozenset[str]()
     generators: Sequence[str] = ()
     scorers: Sequence[str] = ()
+    divisible = True
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -58,8 +61,22 @@ class LivePhotographs:
         """Both pictures of every pair under the caption, by the audited rewards."""
         from aes_audit.evidence.photographs import collect_photographs
 
-        rewards = [self.session.rewards[reward] for reward in self.session.subjects.rewards]
-        return collect_photographs(self.photographs, rewards, self.session.store, self.session.progress)
+        session = self.session
+        return collect_photographs(self.photographs, self.rewards, session.store, session.progress, session.config.part)
+
+    def work(self, model: str) -> Iterator[Work]:
+        """Every audited reward is asked about every picture."""
+        from aes_audit.evidence.bench import Bench
+        from aes_audit.evidence.photographs import showings
+        from aes_audit.evidence.workload import shown_work
+
+        bench = Bench.of(self.photographs.digest, self.rewards, self.session.store)
+        return shown_work(bench, self.set, model, [shown for *_, shown in showings(self.photographs)])
+
+    @property
+    def rewards(self) -> list[ResolvedReward]:
+        """The audited ones."""
+        return [self.session.rewards[reward] for reward in self.session.subjects.rewards]
 
     def expected(self, case: Case) -> frozenset[str]:
         """Ids of the pairs."""

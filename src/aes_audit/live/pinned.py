@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aes_audit.device import pick_device
 from aes_audit.errors import UsageError
+from aes_audit.evidence.batches import WHOLE
 from aes_audit.gates.thresholds import Profile
 from aes_audit.generators.families import provenance_warnings
 from aes_audit.generators.registry import resolve_model
@@ -50,7 +55,19 @@ class PinnedSession(AuditSession):
         """Where images and scores are kept."""
         from aes_audit.evidence.store import Store
 
-        return Store(self.config.store)
+        part = self.config.part
+        return Store(self.config.store, looked_at=self.config.plan, sharing="" if part == WHOLE else str(part))
+
+    @cached_property
+    def fingerprints(self) -> Path:
+        """Where digests of weights are remembered; a plan leaves the folder as it is and remembers in a copy."""
+        kept = self.config.store / "fingerprints"
+        if not self.config.plan:
+            return kept
+        self._copy = tempfile.TemporaryDirectory(prefix="aes_audit-")
+        with suppress(OSError, shutil.Error):
+            shutil.copytree(kept, self._copy.name, dirs_exist_ok=True)
+        return Path(self._copy.name)
 
     @cached_property
     def prompts(self) -> PromptSet:
@@ -88,7 +105,7 @@ class PinnedSession(AuditSession):
                     root=self.config.rootdir,
                     device=self.device,
                     batch_size=self.config.batch_size,
-                    cache=self.config.store / "fingerprints",
+                    cache=self.fingerprints,
                     recipe=self.profile.recipe,
                 )
             )
@@ -125,14 +142,14 @@ class PinnedSession(AuditSession):
     @cached_property
     def rewards(self) -> Mapping[str, ResolvedReward]:
         """Rewards under audit and those that serve as instruments, pinned."""
-        cache, root = self.config.store / "fingerprints", self.config.rootdir
+        cache, root = self.fingerprints, self.config.rootdir
         specs = self._reward_specs
         return {name: resolve_reward(spec, device=self.device, root=root, cache=cache) for name, spec in specs.items()}
 
     @cached_property
     def judge(self) -> DimensionJudgeModel:
         """The dimension judge, pinned."""
-        cache, root = self.config.store / "fingerprints", self.config.rootdir
+        cache, root = self.fingerprints, self.config.rootdir
         judge = resolve_judge(self.profile.judge, device=self.device, root=root, cache=cache)
         return judge.paid_from(self.spending.budget) if isinstance(judge, EndpointJudgeModel) else judge
 

@@ -48,6 +48,11 @@ class LiveSession(PinnedSession):
         self.refuse_floating()
         for gate in self.gates:
             refuse_unreachable(thresholds.path, gate, self.planned(gate.metric))
+        if not config.plan:
+            self._refuse_unready()
+
+    def _refuse_unready(self) -> None:
+        """Raise what would end the run only when it needs a place to write, a key or a client library."""
         self.store.check_writable()
         self.spending.refuse_unready(self.generators, self.requests, self.store)
         self.questions.refuse_unready()
@@ -56,6 +61,24 @@ class LiveSession(PinnedSession):
         """Learn which cases will be checked, and so which images nobody needs."""
         self._selected = None if cases is None else tuple(cases)
         self._compared = frozenset(compared)
+
+    @property
+    def checked(self) -> Sequence[Case]:
+        """The cases that were selected; all where a test reads the whole evidence, and before any is selected."""
+        return self.cases if self._selected is None else self._selected
+
+    @property
+    def tables(self) -> Sequence[tuple[str, str]]:
+        """Set and model of every table that the checked cases read, those first that others are chosen from."""
+        found: dict[tuple[str, str], None] = {}
+        for case in self.checked:
+            found.update(dict.fromkeys(("pairs", model) for model in sorted(case.pairs_of)))
+            found.update(dict.fromkeys(case.reads))
+        return tuple(found)
+
+    def table(self, set_: str, model: str) -> Evidence:
+        """One of them, collected where the store lacks it."""
+        return self._collected.of([(set_, model)])
 
     @cached_property
     def sets(self) -> tuple[LiveSet, ...]:
@@ -111,7 +134,9 @@ class LiveSession(PinnedSession):
         from aes_audit.evidence.collecting import collect_pairs
 
         rule = self._early_stop(name)
-        found = collect_pairs(self.generators[name], self.plan, self.instruments, self.store, self.progress, rule)
+        found = collect_pairs(
+            self.generators[name], self.plan, self.instruments, self.store, self.progress, rule, self.config.part
+        )
         if rule:
             self._settled.update(rule.settled)
         return found
@@ -126,14 +151,11 @@ class LiveSession(PinnedSession):
 
     def _early_stop(self, name: str) -> EarlyStop | None:
         """The rule for one generator, from the cases that were selected; None when every pair is needed."""
-        if self.config.early_stop == "off" or self._selected is None:
+        reading = self.may_stop(name)
+        if self._selected is None or not reading:
             return None
         from aes_audit.stopping import early_stop, outcomes_of
 
-        reading = [case for case in self._selected if case.set == "pairs" and name in case.models]
-        # What the full run would say includes the comparison with the baseline, which needs the full run's number.
-        if self.config.early_stop == "curtail" and not self._compared.isdisjoint(reading):
-            return None
         items = [pair.id for pair in self.plan.pairs]
         scorers = [case.scorer for case in reading if case.scorer.startswith("preference/")]
         bases = {case.base_model for case in reading if case.base_model}
@@ -146,11 +168,24 @@ class LiveSession(PinnedSession):
             anytime=self.config.early_stop == "anytime",
         )
 
+    def may_stop(self, name: str) -> Sequence[Case]:
+        """The cases that decide when a generator's pairs are enough; none where every pair is needed."""
+        if self.config.early_stop == "off" or self._selected is None:
+            return ()
+        from aes_audit.stopping import early_stop
+
+        reading = [case for case in self._selected if case.set == "pairs" and name in case.models]
+        # What the full run would say includes the comparison with the baseline, which needs the full run's number.
+        if self.config.early_stop == "curtail" and not self._compared.isdisjoint(reading):
+            return ()
+        rule = early_stop(name, self._selected, planned=len(self.plan.pairs), base={}, families={}, anytime=False)
+        return rule.cases if rule else ()
+
     def judgement(self, case: Case) -> Judgement:
         """As always, once the rewards behind it are healthy; a case settled early shows bounds and where it stopped."""
         self._warn_once()
         if case.gate is not None and self.config.health == "check":
-            self._health.refuse_unhealthy(case)
+            self.health.refuse_unhealthy(case)
         settled = self._settled_early(case)
         return settled.judgement(self.measurement(case)) if settled else super().judgement(case)
 
@@ -161,12 +196,17 @@ class LiveSession(PinnedSession):
         self._warned = True
 
     @cached_property
-    def _health(self) -> RewardHealth:
+    def health(self) -> RewardHealth:
+        """Which rewards may gate anything."""
         return RewardHealth(self.rewards, self.preferences.deciding, self.store, self.progress)
 
     def gate(self, case: Case) -> Gate | None:
-        """With anytime stopping, part of the level has been spent on the way; the rest is left for the end."""
-        if case.gate is None or self.config.early_stop != "anytime":
+        """With anytime stopping, part of the level has been spent on the way; the rest is left for the end.
+
+        Sets besides the prompt pairs are always collected whole, so that nothing is spent on them.
+        """
+        whole = self.set_of(case.set, case.models[0]) is not None
+        if case.gate is None or whole or self.config.early_stop != "anytime":
             return case.gate
         from aes_audit.gates.curtailment import final_gate
 

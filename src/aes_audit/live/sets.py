@@ -9,6 +9,7 @@ from aes_audit.planning import Case
 
 if TYPE_CHECKING:
     from aes_audit.evidence.table import Evidence
+    from aes_audit.evidence.workload import Work
     from aes_audit.generators.protocol import ImageRequest
     from aes_audit.live.session import LiveSession
 
@@ -41,6 +42,10 @@ class LiveSet(Protocol):
     def scorers(self) -> Collection[str]:
         """Names in the `scorer` column that nothing else has: what a matcher is asked differs from set to set."""
 
+    @property
+    def divisible(self) -> bool:
+        """Whether a part of it can be collected for itself; where not, a part of a run leaves it to a whole one."""
+
     def requests(self, model: str) -> Sequence[ImageRequest]:
         """What it asks a generator to draw from words alone, for whoever counts what that costs."""
 
@@ -50,8 +55,11 @@ class LiveSet(Protocol):
     def collect(self, model: str) -> Evidence:
         """The rows of one of its models, made where the store lacks them.
 
-        Raises InfrastructureError, StoreUnusable or BudgetSpent.
+        Of a part of a run, only that part of them. Raises InfrastructureError, StoreUnusable or BudgetSpent.
         """
+
+    def work(self, model: str) -> Iterator[Work]:
+        """What collecting the rows of one of its models would do, model by model; nothing is loaded."""
 
     def expected(self, case: Case) -> frozenset[str]:
         """The items that were planned for one of its cases."""

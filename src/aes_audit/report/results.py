@@ -75,9 +75,9 @@ def results_text(results: Mapping[str, Any]) -> str:
     return json.dumps(results, indent=2, allow_nan=False) + "\n"
 
 
-def write_results(path: Path, run: Mapping[str, Any], entries: Sequence[Entry]) -> None:
-    """Write the file whole or not at all; raises UsageError naming the path when it cannot be written."""
-    text = results_text(results_of(run, entries))
+def write_results(path: Path, run: Mapping[str, Any], entries: Sequence[Entry], **more: Any) -> None:
+    """Write the file whole or not at all, with `more` keys; raises UsageError naming the path where it cannot be."""
+    text = results_text({**results_of(run, entries), **more})
     part = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         part.write_text(text, encoding="utf-8")
