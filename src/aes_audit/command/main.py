@@ -11,7 +11,9 @@ from typing import NoReturn
 
 from aes_audit.command.art import art
 from aes_audit.command.cache_key import cache_key
+from aes_audit.command.collect import collect
 from aes_audit.command.diff import diff
+from aes_audit.command.merge import merge
 from aes_audit.command.prompts import prompts
 from aes_audit.command.ratings import ratings
 from aes_audit.command.report import report
@@ -22,9 +24,11 @@ from aes_audit.errors import AesAuditError, UsageError
 
 __all__ = ["main"]
 
-USAGE = """usage: aes-audit score|train-lora|train-judge|ratings|prompts|art|report|diff|cache-key ...
+USAGE = """usage: aes-audit score|collect|merge|train-lora|train-judge|ratings|prompts|art|report|diff|cache-key ...
 
 score        score images under texts with a reward model: `aes-audit score --help`
+collect      make and score what the suite measures, whole or in parts: `aes-audit collect --help`
+merge        lay the stores of several machines together: `aes-audit merge --help`
 train-lora   train an adapter that makes a generator follow its prompts again: `aes-audit train-lora --help`
 train-judge  train a judge of dimensions on rated images, and compare it with people: `aes-audit train-judge --help`
 ratings      ask people: write blinded sheets, read their answers: `aes-audit ratings --help`
@@ -67,6 +71,8 @@ def _score(arguments: Sequence[str]) -> int:
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "score": _score,
+    "collect": collect,
+    "merge": merge,
     "train-lora": train_lora,
     "train-judge": train_judge,
     "ratings": ratings,
