@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from sharing import made_once
 
 from aes_audit.controls.train import main
 
 LOOPS = ("vae", "clip", "judge", "generator", "preference", "beautified", "instructed")
-# Not `instructed`: it is `beautified` with another reward.
-INTERRUPTED = ("vae", "clip", "judge", "generator", "preference", "beautified")
 WEIGHTS = {
-    "clip": "clip/model.safetensors",
-    "judge": "judge/model.safetensors",
-    "generator": "faithful/transformer/diffusion_pytorch_model.safetensors",
-    "preference": "preference/model.safetensors",
-    "beautified": "beautified/pytorch_lora_weights.safetensors",
-    "instructed": "instructed/pytorch_lora_weights.safetensors",
+    "vae": "work/vae/diffusion_pytorch_model.safetensors",
+    "clip": "models/clip/model.safetensors",
+    "judge": "models/judge/model.safetensors",
+    "generator": "models/faithful/transformer/diffusion_pytorch_model.safetensors",
+    "preference": "models/preference/model.safetensors",
+    "beautified": "models/beautified/pytorch_lora_weights.safetensors",
+    "instructed": "models/instructed/pytorch_lora_weights.safetensors",
 }
 
 
@@ -41,31 +41,27 @@ def run(folder: Path, stage: str, *options: str) -> int:
     return main([stage, *places, "--device", "cpu", "--scale", "0.0002", "--workers", "1", *options])
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All stages, each in one go."""
-    folder = tmp_path_factory.mktemp("undisturbed")
+@pytest.fixture(scope="session")
+def undisturbed(run_folder: Path) -> Path:
+    """All stages, each in one go; copy it before changing it."""
     torch.set_num_threads(1)
+    return made_once(run_folder / "trained_controls", _run_all)
+
+
+def _run_all(folder: Path) -> None:
     assert run(folder, "all") == 0
-    return folder
 
 
-@pytest.fixture(scope="module")
-def interrupted(undisturbed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same pictures, but every training loop is stopped after its second step and started again."""
-    folder = tmp_path_factory.mktemp("interrupted")
-    torch.set_num_threads(1)
-    for drawn in ("tokenizer", "corpus"):
-        shutil.copytree(undisturbed / "work" / drawn, folder / "work" / drawn)
-    for stage in INTERRUPTED:
-        assert run(folder, stage, "--stop-after", "2") == 3
-        assert run(folder, stage) == 0
-    return folder
+@pytest.fixture
+def copied(undisturbed: Path, tmp_path: Path) -> Path:
+    """What the stages made, without the checkpoints by which they would know that they are done."""
+    without = shutil.ignore_patterns("checkpoints", "mitigation")
+    return Path(shutil.copytree(undisturbed, tmp_path / "copied", ignore=without))
 
 
 def test_every_stage_leaves_its_model_and_a_report(undisturbed: Path) -> None:
+    assert all((undisturbed / file).is_file() for file in WEIGHTS.values())
     models = undisturbed / "models"
-    assert all((models / file).is_file() for file in WEIGHTS.values())
     reports = {path.stem: json.loads(path.read_text()) for path in (models / "reports").glob("*.json")}
     assert set(LOOPS) <= set(reports)
     assert all(reports[name]["steps"] >= 3 for name in LOOPS)
@@ -74,29 +70,44 @@ def test_every_stage_leaves_its_model_and_a_report(undisturbed: Path) -> None:
     assert sheets == {"world", "faithful", "beautified", "instructed"}
 
 
-@pytest.mark.parametrize("stage", INTERRUPTED[1:])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "generator",  # Keeps an average beside its weights.
+        "beautified",  # Paints before it trains; `instructed` is the same with another reward.
+        "preference",
+        "clip",
+        *(pytest.param(stage, marks=pytest.mark.heavy) for stage in ("vae", "judge")),
+    ],
+)
 def test_an_interrupted_stage_ends_with_the_weights_of_an_undisturbed_one(
-    undisturbed: Path, interrupted: Path, stage: str
+    undisturbed: Path, copied: Path, stage: str
 ) -> None:
-    one, other = (load_file(folder / "models" / WEIGHTS[stage]) for folder in (undisturbed, interrupted))
+    (copied / WEIGHTS[stage]).unlink()
+    assert run(copied, stage, "--stop-after", "2") == 3
+    assert run(copied, stage) == 0
+    one, other = (load_file(folder / WEIGHTS[stage]) for folder in (undisturbed, copied))
     assert one.keys() == other.keys()
     for name, tensor in one.items():
         assert torch.equal(tensor, other[name]), name
 
 
-def test_a_finished_stage_run_again_trains_no_further(interrupted: Path) -> None:
-    before = load_file(interrupted / "models" / WEIGHTS["judge"])
-    assert run(interrupted, "judge") == 0
-    after = load_file(interrupted / "models" / WEIGHTS["judge"])
+def test_a_finished_stage_run_again_trains_no_further(undisturbed: Path, copied: Path) -> None:
+    (copied / WEIGHTS["preference"]).unlink()
+    kept = Path("work/checkpoints/preference.pt")
+    (copied / kept).parent.mkdir()
+    shutil.copy(undisturbed / kept, copied / kept)
+    assert run(copied, "preference") == 0
+    before, after = (load_file(folder / WEIGHTS["preference"]) for folder in (undisturbed, copied))
     assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
 
 
-def test_a_half_drawn_corpus_is_completed(undisturbed: Path) -> None:
-    folder = undisturbed / "work" / "corpus"
+def test_a_half_drawn_corpus_is_completed(copied: Path) -> None:
+    folder = copied / "work" / "corpus"
     before = (folder / "images.npy").read_bytes()
     record = json.loads((folder / "done.json").read_text())
     (folder / "done.json").write_text(json.dumps({**record, "done": []}))
-    assert run(undisturbed, "corpus") == 0
+    assert run(copied, "corpus") == 0
     assert (folder / "images.npy").read_bytes() == before
     assert json.loads((folder / "done.json").read_text()) == record
 
