@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from evidence.galleries import Counting, gallery
-from PIL import Image
+from PIL import Image, ImageFile
 
 from aes_audit.errors import InfrastructureError
 from aes_audit.evidence.art import collect_art, shuffled_captions
@@ -125,6 +125,26 @@ def test_what_cannot_be_read_is_missing_with_its_reason_and_not_tried_again(
     assert len(decoded) == 32
     collect_art(art, [Counting("one"), Counting("two")], store, Progress())
     assert len(decoded) == 32
+
+
+@pytest.mark.parametrize("fault", [OSError(5, "Input/output error"), MemoryError()])
+def test_what_a_disk_or_memory_held_back_once_is_scored_by_the_next_run(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    art = read_art(str(gallery(tmp_path / "art", 3)))
+    load: Callable[[ImageFile.ImageFile], object] = ImageFile.ImageFile.load
+
+    def failing(image: ImageFile.ImageFile) -> object:
+        if str(getattr(image, "filename", "")).endswith("00001.png"):
+            raise fault
+        return load(image)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ImageFile.ImageFile, "load", failing)
+        lost = scores(collect_art(art, [Counting("one")], store, Progress()), "one")
+    assert [item for item, value in lost.items() if value != value] == ["00001.png"]
+    found = scores(collect_art(art, [Counting("one")], store, Progress()), "one")
+    assert not any(value != value for value in found.values())
 
 
 def test_a_changed_file_is_scored_anew(tmp_path: Path, store: Store) -> None:

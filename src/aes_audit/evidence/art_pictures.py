@@ -20,7 +20,7 @@ from aes_audit.evidence.keys import JSON, digest
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["ENDINGS", "MAX_PIXELS", "DrawnPicture", "FilePicture", "Picture", "StoredPicture", "Unreadable"]
+__all__ = ["ENDINGS", "MAX_PIXELS", "DrawnPicture", "FilePicture", "Picture", "StoredPicture", "Unopened", "Unreadable"]
 
 MAX_PIXELS = 80_000_000
 """Larger pictures are missing: decoded they fill memory, and every reward makes them small anyway."""
@@ -37,6 +37,10 @@ _STILL = frozenset({"MPO"})
 
 class Unreadable(AesAuditError):
     """A picture that is missing, with the reason in words."""
+
+
+class Unopened(Unreadable):
+    """A picture whose bytes could not be had this time, which says nothing about the next."""
 
 
 class Picture(Protocol):
@@ -92,7 +96,7 @@ class FilePicture:
             with self.path.open("rb") as file:
                 content = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            raise Unreadable(_unopened(error)) from error
+            raise _unopened(error) from error
         return _content_key(content)
 
     def size(self) -> int:
@@ -140,7 +144,11 @@ def _decoded(file: Path | io.BytesIO) -> Image:
         try:
             image.load()
             return _as_seen(image)
+        except MemoryError as error:
+            raise Unopened("does not fit into memory") from error
         except Exception as error:  # decoders of broken files raise nearly anything
+            if isinstance(error, OSError) and error.errno:
+                raise _unopened(error) from error
             raise Unreadable(f"cannot be decoded: {' '.join(str(error).split()) or type(error).__name__}") from error
 
 
@@ -157,8 +165,10 @@ def _opened(file: Path | io.BytesIO) -> Image:
         raise Unreadable("not an image in a format that Pillow reads") from error
     except Images.DecompressionBombError as error:
         raise Unreadable(f"more than {MAX_PIXELS:,} pixels: scale it down") from error
+    except MemoryError as error:
+        raise Unopened("does not fit into memory") from error
     except OSError as error:
-        raise Unreadable(_unopened(error)) from error
+        raise _unopened(error) from error
     except Exception as error:  # a broken header raises nearly anything
         raise Unreadable(f"cannot be decoded: {error!r}") from error
     if image.width * image.height > MAX_PIXELS:
@@ -167,10 +177,12 @@ def _opened(file: Path | io.BytesIO) -> Image:
     return image
 
 
-def _unopened(error: OSError) -> str:
+def _unopened(error: OSError) -> Unreadable:
+    """What the system has to say may pass; a decoder's OSError has no number, and is about the bytes."""
     if isinstance(error, FileNotFoundError):
-        return "no such file"
-    return f"cannot be read: {error.strerror or error}"
+        return Unopened("no such file")
+    said = f"cannot be read: {error.strerror or error}"
+    return Unopened(said) if error.errno else Unreadable(said)
 
 
 def _as_seen(image: Image) -> Image:

@@ -9,7 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aes_audit.evidence.art_pictures import Unreadable
+from aes_audit.evidence.art_pictures import Unopened, Unreadable
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -59,7 +59,7 @@ class Shelf:
         except (pa.ArrowException, OSError, ValueError) as error:
             self._place = None
             said = " ".join(str(error).split())
-            raise Unreadable(f"{self._paths[file].name}, row {row}: not readable as Parquet ({said})") from error
+            raise Unopened(f"{self._paths[file].name}, row {row}: not readable as Parquet ({said})") from error
         if not found:
             raise Unreadable("the data set has no picture in this row")
         return found

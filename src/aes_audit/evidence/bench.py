@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from aes_audit.evidence.art_pictures import Picture, Unreadable
+from aes_audit.evidence.art_pictures import Picture, Unopened, Unreadable
 from aes_audit.evidence.keys import score_key
 from aes_audit.evidence.measuring import kept
 from aes_audit.evidence.scoring import NO_SCORE, Scorer, reward_scorer
@@ -142,7 +142,10 @@ def _lacks(batch: Sequence[tuple[Shown, Known]], shown: Shown, name: str) -> boo
 
 
 def _parts(batch: Sequence[tuple[Shown, str]], store: Store) -> Iterator[list[tuple[Shown, str, Image]]]:
-    """The decoded pictures in runs of at most PIXELS; those that cannot be decoded are remembered as missing."""
+    """The decoded pictures in runs of at most PIXELS; those that cannot be decoded are remembered as missing.
+
+    One that could be read a moment ago, for its key, and cannot now is left out and tried again by the next run.
+    """
     part: list[tuple[Shown, str, Image]] = []
     held = 0
     for shown, key in batch:
@@ -153,6 +156,8 @@ def _parts(batch: Sequence[tuple[Shown, str]], store: Store) -> Iterator[list[tu
                 part, held = [], 0
             part.append((shown, key, shown.picture.open()))
             held += size
+        except Unopened:
+            continue
         except Unreadable as error:
             store.put_scores(_fault_key(key), {"error": str(error)})
     if part:
