@@ -93,6 +93,14 @@ def test_a_model_that_takes_no_picture_is_refused(project: LiveProject) -> None:
     result.stderr.fnmatch_lines(["*edited:aes_audit.controls.renderer:as_asked: it cannot edit here; name a model*"])
 
 
+def test_a_folder_with_the_name_of_an_audited_generator_is_refused(project: LiveProject) -> None:
+    name = "aes_audit.controls.renderer:as_asked"
+    (project.root / "faces").rename(project.root / name)
+    result = project.run("--reward=tiny/clip", f"--model={name}", f"--emotion={name}", "--collect-only")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*--emotion={name}: in the evidence its tuples would pass for faces*rename*"])
+
+
 @pytest.mark.heavy
 def test_without_a_reward_under_audit_there_are_no_tuples(project: LiveProject) -> None:
     result = project.run("--model=./model", "--emotion=faces", "--collect-only")

@@ -241,4 +241,10 @@ def live_emotion(session: LiveSession) -> LiveEmotion | None:
         return LiveEditedTuples(session, named.removeprefix(EDITED_FACES), templates)
     from aes_audit.evidence.emotion_tuples import read_tuples
 
-    return LiveTuples(session, read_tuples(named, session.config.rootdir))
+    tuples = read_tuples(named, session.config.rootdir)
+    if tuples.model in session.subjects.generators:
+        raise UsageError(
+            f"--emotion={named}: in the evidence its tuples would pass for faces that the generator {tuples.model!r} "
+            "drew; rename the folder."
+        )
+    return LiveTuples(session, tuples)
