@@ -51,7 +51,8 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
 def test_every_option_stands_in_the_reference_with_default_and_ini_key(site: Path) -> None:
     shown = text_of(site / "reference" / "options.html")
     for option in OPTIONS:
-        assert f"{option.flag}={option.metavar}: {option.help[0].upper()}{option.help[1:]}." in shown
+        typed = f"{option.flag}={option.metavar}" if option.metavar else option.flag
+        assert f"{typed}: {option.help[0].upper()}{option.help[1:]}." in shown
         assert not option.ini or f"ini: {option.dest}\ndefault: {option.default or 'none'}\n" in shown
 
 

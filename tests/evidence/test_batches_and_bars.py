@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aes_audit.evidence.batches import fixed_batches
+from aes_audit.evidence.batches import WHOLE, Part, fixed_batches
 from aes_audit.evidence.progress import Progress
 
 
@@ -19,6 +19,25 @@ def test_batches_are_the_plan_in_order_and_all_but_the_last_are_full(plan: list[
     assert [entry for batch in batches for entry in batch] == plan
     assert all(len(batch) == size for batch in batches[:-1])
     assert all(batches)
+
+
+@given(plan=st.lists(st.integers()), size=st.integers(1, 7), count=st.integers(1, 9), place=st.integers(0, 20))
+def test_parts_are_whole_batches_of_the_plan_and_together_all_of_it(
+    plan: list[int], size: int, count: int, place: int
+) -> None:
+    numbered = list(enumerate(plan))
+    parts = [list(Part(number, count, place).of(numbered, size)) for number in range(1, count + 1)]
+    assert sorted(entry for part in parts for entry in part) == numbered
+    batches = [tuple(batch) for batch in fixed_batches(numbered, size)]
+    for part in parts:
+        assert set(map(tuple, fixed_batches(part, size))) <= set(batches)
+        assert abs(len(list(fixed_batches(part, size))) - len(batches) / count) < 1
+    assert WHOLE.of(plan, size) == plan
+
+
+def test_many_short_plans_are_spread_over_all_parts() -> None:
+    lengths = [sum(len(Part(number, 64, place).of(range(19), 1)) for place in range(10)) for number in range(1, 65)]
+    assert set(lengths) == {2, 3}
 
 
 def test_by_default_nothing_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,9 +18,12 @@ def _stops_at(gate: Gate, hits: tuple[bool, ...], step: int) -> int:
     return next((count for count in looks if look(gate, seen.first(count))), len(hits))
 
 
-@pytest.mark.parametrize(("planned", "step", "at_least"), [(9, 1, 0.7), (9, 2, 0.5), (8, 3, 0.3)])
-def test_expected_items_are_the_mean_over_all_runs(planned: int, step: int, at_least: float) -> None:
-    gate = Gate("any", "success_rate", kind="contractual", at_least=at_least)
+@pytest.mark.parametrize(
+    ("planned", "step", "at_least", "kind"),
+    [(9, 1, 0.7, "contractual"), (9, 2, 0.5, "contractual"), (8, 3, 0.3, "evidential"), (10, 1, 0.5, "evidential")],
+)
+def test_expected_items_are_the_mean_over_all_runs(planned: int, step: int, at_least: float, kind: str) -> None:
+    gate = Gate("any", "success_rate", kind=kind, at_least=at_least)
     runs = list(product((True, False), repeat=planned))
     chances = [prod(at_least if hit else 1 - at_least for hit in run) for run in runs]
     items = [_stops_at(gate, run, step) for run in runs]
@@ -30,13 +33,11 @@ def test_expected_items_are_the_mean_over_all_runs(planned: int, step: int, at_l
     assert found.all_fail == items[-1]
 
 
-def test_the_documented_example_stops_after_a_quarter() -> None:
-    gate = Gate("any", "success_rate", kind="contractual", at_least=0.8)
-    found = stop_forecast(gate, 300, 1)
+def test_the_documented_example_costs_what_the_page_on_early_stopping_says() -> None:
+    found = stop_forecast(Gate("any", "success_rate", at_least=0.8), 300, 1)
     assert found is not None
-    # 225 successes of 300 would still be 0.75: after 61 failures not even all the others reach 240.
-    assert found.all_fail == 61
-    assert 61 < found.expected < 300
+    assert round(2 * found.expected) == 568, "images at a true rate of 0.8"
+    assert found.all_fail == 75
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def collect(arguments: Sequence[str]) -> int:
 def _output(typed: argparse.Namespace) -> Path | None:
     if typed.output is None:
         return None
-    if typed.shard != WHOLE:
+    if not typed.shard.is_whole:
         raise UsageError("--output writes the whole table: merge the stores of all shards, then collect without one.")
     if not typed.output.endswith(".parquet"):
         raise UsageError(f"--output={typed.output}: give a name that ends in .parquet.")
@@ -78,7 +78,7 @@ def _collected(session: LiveSession, part: Part) -> list[Evidence]:
     failed: list[AesAuditError] = []
     for set_, model in session.tables:
         collector = session.set_of(set_, model)
-        if part != WHOLE and collector and not collector.divisible:
+        if not part.is_whole and collector and not collector.divisible:
             _say(f"{set_} of {model}: left to a run without --shard, which needs the other tables whole")
             continue
         try:
@@ -100,7 +100,7 @@ def _ask_known_cases(session: LiveSession, part: Part) -> None:
     if session.config.health != "check":
         return
     names = {name for case in session.cases if case.gate for name in session.health.behind(case)}
-    for name in part.of(sorted(names), 1, "known cases"):
+    for name in part.of(sorted(names), 1):
         session.health.reason(name)
 
 

@@ -61,7 +61,7 @@ def exhibits(art: ArtSet) -> list[Exhibit]:
 
 
 def _rows(art: ArtSet, bench: Bench, progress: Progress, part: Part) -> Iterator[Mapping[str, Any]]:
-    plan = part.of(exhibits(art), BATCH, f"art {art.name}")
+    plan = part.of(exhibits(art), BATCH)
     with progress.bar(f"{art.name}: artworks", done=0, total=len(plan), unit="work") as tick:
         for batch in fixed_batches(plan, BATCH):
             for exhibit, known in zip(batch, bench.score([each.shown for each in batch]), strict=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -25,20 +24,26 @@ class Part:
     """Counted from 1."""
     count: int
     """How many parts there are."""
+    place: int = 0
+    """Of the plan among those of a run: each begins where one of its length would have ended."""
 
     def __str__(self) -> str:
         return f"{self.number}/{self.count}"
 
-    def of(self, plan: Sequence[T], size: int, name: str) -> Sequence[T]:
-        """This part's entries of the plan of a name, in order: every `count`-th of its batches of `size`, whole.
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all of the plan."""
+        return self.count == 1
 
-        Plans of several names begin at different parts, so that many short plans do not all fall to the first one.
-        """
-        if self.count == 1:
+    def of(self, plan: Sequence[T], size: int) -> Sequence[T]:
+        """This part's entries of a plan, in order: every `count`-th of its batches of `size`, whole."""
+        if self.is_whole:
             return plan
-        first = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])
-        batches = enumerate(fixed_batches(plan, size), first)
-        return [entry for place, batch in batches if place % self.count == self.number - 1 for entry in batch]
+        batches = list(fixed_batches(plan, size))
+        # Many short plans would otherwise all fall to the first parts.
+        first = self.place * len(batches)
+        mine = (batch for at, batch in enumerate(batches, first) if at % self.count == self.number - 1)
+        return [entry for batch in mine for entry in batch]
 
 
 WHOLE = Part(1, 1)

@@ -50,7 +50,7 @@ def collect_pairs(
     """
     bench = _Bench.of(generator, instruments, keep=stop is not None)
     step = pairs_per_round(generator)
-    prompts = replace(prompts, pairs=tuple(part.of(prompts.pairs, step, f"pairs {generator.name}")))
+    prompts = replace(prompts, pairs=tuple(part.of(prompts.pairs, step)))
     if stop is None:
         return Evidence.from_rows(_collected(bench, prompts, store, progress), source=generator.name)
     gathered, drawn = _Gathered.of(instruments), dict[str, str]()

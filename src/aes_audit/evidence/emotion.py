@@ -45,7 +45,7 @@ def tuple_rows(
     model: str, tuples: Sequence[EmotionTuple], bench: Bench, progress: Progress, part: Part = WHOLE
 ) -> Iterator[Mapping[str, Any]]:
     """The rows of tuples in order: per picture, reward and caption one."""
-    plan = part.of(faces_shown(tuples), BATCH, f"emotion {model}")
+    plan = part.of(faces_shown(tuples), BATCH)
     with progress.bar(f"{model}: faces", done=0, total=len(plan), unit="image") as tick:
         for batch in fixed_batches(plan, BATCH):
             for (one, image, shown), known in zip(batch, bench.score([shown for *_, shown in batch]), strict=True):

@@ -94,7 +94,7 @@ def collect_faces(
     cannot be made never becomes a score. Raises InfrastructureError, StoreUnusable or BudgetSpent.
     """
     # Whole batches of both stages, so that a part's images and scores are those of the whole.
-    jobs = part.of(face_jobs(templates, repeat), lcm(generator.batch_size, BATCH), f"faces {generator.name}")
+    jobs = part.of(face_jobs(templates, repeat), lcm(generator.batch_size, BATCH))
     statements = statements_about(templates, jobs)
     asked = FaceMatcher.of(matcher)
 

@@ -94,7 +94,7 @@ def showings(photographs: PhotographSet) -> list[tuple[str, str, Shown]]:
 
 
 def _rows(photographs: PhotographSet, bench: Bench, progress: Progress, part: Part) -> Iterator[Mapping[str, Any]]:
-    plan = part.of(showings(photographs), BATCH, f"photographs {photographs.name}")
+    plan = part.of(showings(photographs), BATCH)
     with progress.bar(f"{photographs.name}: photographs", done=0, total=len(plan), unit="image") as tick:
         for batch in fixed_batches(plan, BATCH):
             for (image, item, shown), known in zip(batch, bench.score([shown for *_, shown in batch]), strict=True):

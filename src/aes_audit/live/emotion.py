@@ -147,7 +147,9 @@ class LiveTuples(LiveEmotion):
         from aes_audit.evidence.emotion import collect_emotion
 
         session = self.session
-        return collect_emotion(self.tuples, self.rewards, session.store, session.progress, session.config.part)
+        return collect_emotion(
+            self.tuples, self.rewards, session.store, session.progress, session.part(self.set, model)
+        )
 
     def work(self, model: str) -> Iterator[Work]:
         """Every reward is asked about every picture."""

@@ -62,7 +62,9 @@ class LivePhotographs:
         from aes_audit.evidence.photographs import collect_photographs
 
         session = self.session
-        return collect_photographs(self.photographs, self.rewards, session.store, session.progress, session.config.part)
+        return collect_photographs(
+            self.photographs, self.rewards, session.store, session.progress, session.part(self.set, model)
+        )
 
     def work(self, model: str) -> Iterator[Work]:
         """Every audited reward is asked about every picture."""

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from aes_audit.device import pick_device
 from aes_audit.errors import UsageError
-from aes_audit.evidence.batches import WHOLE
 from aes_audit.gates.thresholds import Profile
 from aes_audit.generators.families import provenance_warnings
 from aes_audit.generators.registry import resolve_model
@@ -56,7 +55,7 @@ class PinnedSession(AuditSession):
         from aes_audit.evidence.store import Store
 
         part = self.config.part
-        return Store(self.config.store, looked_at=self.config.plan, sharing="" if part == WHOLE else str(part))
+        return Store(self.config.store, looked_at=self.config.plan, sharing="" if part.is_whole else str(part))
 
     @cached_property
     def fingerprints(self) -> Path:

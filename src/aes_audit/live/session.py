@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from aes_audit.collected import CollectedEvidence
+from aes_audit.evidence.batches import Part
 from aes_audit.gates.reach import refuse_unreachable
 from aes_audit.gates.thresholds import Gate, Profile, Thresholds
 from aes_audit.generators.families import ProvenanceWarning
@@ -76,6 +77,11 @@ class LiveSession(PinnedSession):
             found.update(dict.fromkeys(case.reads))
         return tuple(found)
 
+    def part(self, set_: str, model: str) -> Part:
+        """The part of a table that this run collects."""
+        place = self.tables.index((set_, model)) if (set_, model) in self.tables else 0
+        return replace(self.config.part, place=place)
+
     def table(self, set_: str, model: str) -> Evidence:
         """One of them, collected where the store lacks it."""
         return self._collected.of([(set_, model)])
@@ -135,7 +141,13 @@ class LiveSession(PinnedSession):
 
         rule = self._early_stop(name)
         found = collect_pairs(
-            self.generators[name], self.plan, self.instruments, self.store, self.progress, rule, self.config.part
+            self.generators[name],
+            self.plan,
+            self.instruments,
+            self.store,
+            self.progress,
+            rule,
+            self.part("pairs", name),
         )
         if rule:
             self._settled.update(rule.settled)
