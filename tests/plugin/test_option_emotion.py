@@ -95,10 +95,11 @@ def test_a_model_that_takes_no_picture_is_refused(project: LiveProject) -> None:
 
 def test_a_folder_with_the_name_of_an_audited_generator_is_refused(project: LiveProject) -> None:
     name = "aes_audit.controls.renderer:as_asked"
-    (project.root / "faces").rename(project.root / name)
-    result = project.run("--reward=tiny/clip", f"--model={name}", f"--emotion={name}", "--collect-only")
+    (project.root / "sets").mkdir()
+    (project.root / "faces").rename(project.root / "sets" / name)
+    result = project.run("--reward=tiny/clip", f"--model={name}", f"--emotion=sets/{name}", "--collect-only")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*--emotion={name}: in the evidence its tuples would pass for faces*rename*"])
+    result.stderr.fnmatch_lines([f"*--emotion=*{name}: in the evidence its tuples would pass for faces*rename*"])
 
 
 @pytest.mark.heavy
