@@ -58,7 +58,7 @@ def hub_cards(run: RunFolder, dataset: str | None = None, source: str | None = N
     """
     by_subject: dict[str, list[Entry]] = {}
     for entry in ordered(run.measurements):
-        by_subject.setdefault(str(entry["subject"]), []).append(entry)
+        by_subject.setdefault(str(entry.get("subject") or entry["model"]), []).append(entry)
     if not by_subject:
         raise UsageError(f"{str(run.path)!r} has no measurements, so there is nothing to write on a model card.")
     origin = _Origin(run.run, dataset, source)
@@ -172,7 +172,7 @@ class _Origin:
 
 def _task(entry: Entry) -> str:
     """The hub's name of what the model does; it has none for rewards."""
-    if entry["subject"] == entry["scorer"]:
+    if entry.get("subject") == entry["scorer"]:
         return "other"
     return "image-to-image" if entry["set"] == "edits" else "text-to-image"
 
