@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -43,6 +44,17 @@ def test_a_dimension_that_was_judged_and_not_asked_for_is_not_shown_as_asked(yes
     rows = [{**about, "scorer": f"judge/{name}", "selected": flag} for name, flag in told.items()]
     source = replace(material(ITEMS), evidence=Evidence.from_rows(rows), texts={})
     assert _shown(gallery(source, {}), "0")["asked"] == ["clarity"]
+
+
+@pytest.mark.parametrize(("cell", "shown"), [(1, 1.0), ("1.0", 1.0), (float("inf"), None), ("first", None), (None, None)])
+def test_an_answer_per_order_is_a_number_whatever_the_file_held(cell: object, shown: float | None) -> None:
+    row = {"model": ALIGNED, "set": "pairs", "item": "0", "image": "pair", "prompt": "wide", "scorer": JUDGE}
+    evidence = Evidence.from_rows([{**row, "value": 1.0, "answer_original_first": cell}])
+    found = gallery(replace(material(ITEMS), evidence=evidence, texts={}), {})
+    assert _shown(found, "0")["shots"][0]["answers"] == {
+        JUDGE: {"value": 1.0, "original_first": shown, "wide_first": None}
+    }
+    json.dumps(found, allow_nan=False)
 
 
 def test_a_scorer_that_reads_no_text_has_one_score_under_every_prompt() -> None:

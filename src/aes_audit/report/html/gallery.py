@@ -107,8 +107,9 @@ def _note_image(shot: Shot, row: Mapping[str, Any]) -> None:
 def _note_value(shot: Shot, row: Mapping[str, Any]) -> None:
     kind, _, rest = row["scorer"].partition("/")
     if row["image"] == PAIR:
-        orders = {"original_first": row.get(ORIGINAL_FIRST), "wide_first": row.get(WIDE_FIRST)}
-        shot.answers[row["scorer"]] = {"value": row["value"], **orders}
+        orders = {"original_first": ORIGINAL_FIRST, "wide_first": WIDE_FIRST}
+        told = {name: _number(row.get(column)) for name, column in orders.items()}
+        shot.answers[row["scorer"]] = {"value": row["value"], **told}
     elif kind == "judge" and rest in DIMENSIONS:
         shot.judged.setdefault(rest, {})[row["image"]] = row["value"]
         if row.get(SELECTED):
@@ -224,6 +225,15 @@ def _disagreements(material: Material) -> Iterator[tuple[str, Mapping[Place, flo
 def _spread(values: Mapping[Place, float]) -> float:
     root = math.sqrt(math.fsum(value * value for value in values.values()) / max(len(values), 1))
     return root or 1.0
+
+
+def _number(cell: object) -> float | None:
+    """A cell of an extra column, which nobody checked, as a number; None for anything else."""
+    try:
+        value = float(str(cell))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _rounded(value: float | None) -> float | None:
