@@ -46,7 +46,9 @@ def test_a_dimension_that_was_judged_and_not_asked_for_is_not_shown_as_asked(yes
     assert _shown(gallery(source, {}), "0")["asked"] == ["clarity"]
 
 
-@pytest.mark.parametrize(("cell", "shown"), [(1, 1.0), ("1.0", 1.0), (float("inf"), None), ("first", None), (None, None)])
+@pytest.mark.parametrize(
+    ("cell", "shown"), [(1, 1.0), ("1.0", 1.0), (float("inf"), None), ("first", None), (None, None)]
+)
 def test_an_answer_per_order_is_a_number_whatever_the_file_held(cell: object, shown: float | None) -> None:
     row = {"model": ALIGNED, "set": "pairs", "item": "0", "image": "pair", "prompt": "wide", "scorer": JUDGE}
     evidence = Evidence.from_rows([{**row, "value": 1.0, "answer_original_first": cell}])
