@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from report.audited_pairs import ALIGNED, BASE, JUDGE, evidence_of, material
 
@@ -57,6 +58,17 @@ def test_an_answer_per_order_is_a_number_whatever_the_file_held(cell: object, sh
         JUDGE: {"value": 1.0, "original_first": shown, "wide_first": None}
     }
     json.dumps(found, allow_nan=False)
+
+
+@pytest.mark.parametrize("cell", [[1, 2], {"a": 1}, b"x", float("nan")])
+def test_extra_columns_of_other_types_are_left_alone(cell: object) -> None:
+    row = {"model": ALIGNED, "set": "pairs", "item": "0", "image": "wide", "prompt": "wide", "scorer": "r"}
+    extra = {"image_sha256": cell, "image_fault": cell, "selected": cell, "answer_wide_first": cell}
+    table = pa.Table.from_pylist([{**row, "value": 1.0, "error": None, **extra}])
+    evidence = Evidence(table.to_pandas())
+    found = gallery(replace(material(ITEMS), evidence=evidence, texts={}), {})
+    (shown,) = (each for each in found["items"] if each["item"] == "0")
+    assert shown["shots"][0]["images"][1] == {"missing": "no picture was recorded"}
 
 
 def test_a_scorer_that_reads_no_text_has_one_score_under_every_prompt() -> None:

@@ -88,7 +88,12 @@ def _rows(material: Material) -> Iterator[dict[str, Any]]:
     # Files of text hold "false", which is true to Python.
     columns = [(flags(frame) == 1).tolist() if name == SELECTED else frame[name].tolist() for name in names]
     for cells in zip(*columns, strict=True):
-        yield {name: None if cell is None or cell != cell else cell for name, cell in zip(names, cells, strict=True)}
+        yield {name: _plain(cell) for name, cell in zip(names, cells, strict=True)}
+
+
+def _plain(cell: object) -> str | float | None:
+    """Text, number or flag; None for nothing, and for what else an extra column may hold."""
+    return cell if isinstance(cell, str | int | float) and cell == cell else None
 
 
 _READ = ("set", "model", "item", "image", "prompt", "scorer", "value", "error")
