@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
@@ -149,6 +150,18 @@ def test_rates_of_both_are_kept_by_the_one_that_saw_more(tmp_path: Path) -> None
         _filled(tmp_path / name).put_rate("c" * 64, {"devices": rate(items)})
     assert main(["merge", str(tmp_path / "one"), str(tmp_path / "other"), "--into", str(tmp_path / "all")]) == 0
     assert Store(tmp_path / "all").rate("c" * 64) == json.loads(json.dumps({"devices": rate(5)}))
+
+
+def test_parts_of_one_plan_do_not_wait_for_each_other_in_a_shared_store(tmp_path: Path) -> None:
+    with Store(tmp_path, sharing="1/2").lock("a model"):
+        done = threading.Event()
+
+        def work() -> None:
+            with Store(tmp_path, sharing="2/2").lock("a model"):
+                done.set()
+
+        threading.Thread(target=work, daemon=True).start()
+        assert done.wait(30)
 
 
 @pytest.mark.heavy

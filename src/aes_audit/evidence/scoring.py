@@ -154,7 +154,9 @@ def _answer_missing(
     ask: Ask | None = None
     watch = Stopwatch(store, scorer.identity, scorer.device)
     with progress.bar(f"{scorer.name}: scores", done=done, total=len(asked), unit="image") as tick:
-        for batch in fixed_batches(asked, scorer.batch):
+        # A missing image leaves its place empty, so that it moves no other one into another batch.
+        for places in fixed_batches(plan, scorer.batch):
+            batch = [(key, question) for key, question in places if key is not None]
             wanted = missing.intersection(key for key, _ in batch)
             if not wanted:
                 continue

@@ -1,0 +1,39 @@
+"""Which images a scorer is shown together: decided by the plan, so that a part of a plan is scored as the whole."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.scoring import Question, Scorer, score_images
+from aes_audit.evidence.store import ImageRecord, Store
+from aes_audit.rewards.protocol import Answer
+
+
+def _png(shade: int) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (4, 4), (shade, 0, 0)).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def test_a_missing_image_moves_no_other_one_into_another_batch(tmp_path: Path) -> None:
+    store, shown = Store(tmp_path), list[list[int]]()
+    questions = []
+    for shade in range(8):
+        key = f"{shade:064x}"
+        store.put_image(key, _png(shade), {})
+        found = store.image(key) if shade != 1 else ImageRecord(key, None, "black", {})
+        assert found is not None
+        questions.append(Question(found, ("a text",)))
+
+    def ask(images: Sequence[Image.Image], queries: Sequence[Sequence[str]]) -> list[list[Answer]]:
+        shown.append([int(image.getpixel((0, 0))[0]) for image in images])  # type: ignore[index]
+        return [[Answer(1.0)] for _ in queries]
+
+    answered = score_images(Scorer("any", {"kind": "any"}, lambda: ask, batch=4), questions, store, Progress())
+    assert shown == [[0, 2, 3], [4, 5, 6, 7]]
+    assert [len(answers) for answers in answered] == [1, 0, 1, 1, 1, 1, 1, 1]
