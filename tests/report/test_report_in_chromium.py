@@ -148,6 +148,17 @@ def test_dark_and_light_differ_also_within_the_plots(tab: Tab, report: Path) -> 
     assert colours[0][1] != colours[1][1]
 
 
+def test_a_phone_shows_by_how_much_without_scrolling_aside(tab: Tab, report: Path) -> None:
+    tab.send("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
+    try:
+        tab.open(report)
+        assert tab.value("document.documentElement.scrollWidth") <= 390
+        assert tab.value("document.querySelector('.gates b').getBoundingClientRect().right") <= 390
+        assert tab.value("document.querySelector('#verdict .scroll').scrollWidth") <= 390
+    finally:
+        tab.send("Emulation.clearDeviceMetricsOverride")
+
+
 def test_1500_pairs_have_no_lag(tab: Tab, tmp_path: Path) -> None:
     items = [f"{number:04}" for number in range(1500)]
     write_folder(tmp_path / "report", material(items))
