@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from diffusers import AutoPipelineForImage2Image
 from PIL import Image
 
 from aes_audit.errors import MissingScores
@@ -15,6 +14,7 @@ from aes_audit.generators.editing import EditRequest, ResolvedEditor
 from aes_audit.generators.guidance import call_value
 from aes_audit.generators.pipeline import load_pipeline
 from aes_audit.generators.protocol import ImageRequest
+from aes_audit.weights.loading import quiet_libraries
 
 __all__ = ["DiffusersEditor", "load_editor"]
 
@@ -54,6 +54,9 @@ def load_editor(editor: ResolvedEditor) -> DiffusersEditor:
 
 
 def _image_to_image(editor: ResolvedEditor, pipeline: Any) -> Any:
+    with quiet_libraries():
+        # The first import of every pipeline there is: what their processors miss concerns none of ours.
+        from diffusers import AutoPipelineForImage2Image
     kind = type(pipeline).__name__
     try:
         editing = AutoPipelineForImage2Image.from_pipe(pipeline)
