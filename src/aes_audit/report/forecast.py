@@ -81,7 +81,9 @@ def _stops(plan: RunPlan) -> Iterator[str]:
     elif not plan.stops:
         yield f"early stopping ({plan.early_stop}): every pair is needed"
     for name, stop in plan.stops.items():
-        yield f"early stopping ({plan.early_stop}) of {name}: {_stop(stop)}"
+        # A bettor may stop sooner, by how much depends on what it sees.
+        most = "at most " if stop and plan.early_stop == "anytime" else ""
+        yield f"early stopping ({plan.early_stop}) of {name}: {most}{_stop(stop)}"
 
 
 def _stop(stop: StopForecast | None) -> str:
