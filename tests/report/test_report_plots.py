@@ -154,6 +154,19 @@ def test_emotions_are_counted_by_what_was_asked_and_what_fits_best() -> None:
     assert confusion(table, "absent", "blip-itm/face", "plot") is None
 
 
+def test_the_matrix_counts_the_faces_that_the_measurement_counts() -> None:
+    about = {"model": "g", "set": "emotion", "scorer": "c/face"}
+    cells = [(item, image, said) for item in ("a", "b") for image in EMOTIONS for said in EMOTIONS]
+    rows = [
+        {**about, "item": item, "image": image, "prompt": said, "value": float(image == said)}
+        for item, image, said in cells
+        if (item, image) != ("b", "sad")
+    ]
+    lost = [{**about, "item": "b", "image": "sad", "prompt": said, "value": None, "error": "black"} for said in EMOTIONS]
+    counts = confusion_counts(Evidence.from_rows([*rows, *lost]), "g", "c/face")
+    assert (counts == np.eye(4)).all(), "the item with a lost face is missing as a whole"
+
+
 def test_plots_of_one_run_are_the_same_file() -> None:
     source = material(ITEMS)
     first, second = (forest(replace(source).entries, {}) for _ in range(2))

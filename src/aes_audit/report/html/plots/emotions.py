@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from aes_audit.errors import MissingScores
 from aes_audit.evidence.schema import EMOTIONS
 from aes_audit.evidence.table import Evidence
+from aes_audit.measures.registry import measure
 from aes_audit.report.html.plots.canvas import Plot, canvas, ink, plain, plot
 
 __all__ = ["confusion", "confusion_counts"]
@@ -15,20 +17,14 @@ __all__ = ["confusion", "confusion_counts"]
 def confusion_counts(evidence: Evidence, model: str, scorer: str) -> npt.NDArray[np.int64]:
     """Faces by the emotion asked for (rows) and the statement that fits best (columns), in the order of EMOTIONS.
 
-    A face counts where all four statements were scored and one of them fits strictly best.
+    Those that `positivity_shift` counts: of items without a lost score, where one statement fits strictly best.
     """
-    counts = np.zeros((len(EMOTIONS), len(EMOTIONS)), dtype=np.int64)
-    for row, asked in enumerate(EMOTIONS):
-        columns = [evidence.values(model, "emotion", scorer, asked, statement) for statement in EMOTIONS]
-        common = columns[0].index
-        for column in columns[1:]:
-            common = common.intersection(column.index)
-        scores = np.stack([column.reindex(common).to_numpy() for column in columns], axis=1)
-        scores = scores[~np.isnan(scores).any(axis=1)]
-        best = scores.max(axis=1, keepdims=True) if len(scores) else scores
-        single = (scores == best).sum(axis=1) == 1
-        counts[row] = np.bincount(scores[single].argmax(axis=1), minlength=len(EMOTIONS)) if single.any() else 0
-    return counts
+    try:
+        found = measure("positivity_shift", evidence, model=model, scorer=scorer).details.get("confusion", {})
+    except MissingScores:
+        found = {}
+    counts = [[found[asked][shown] for shown in EMOTIONS] for asked in EMOTIONS] if found else np.zeros((4, 4))
+    return np.array(counts, dtype=np.int64)
 
 
 def confusion(evidence: Evidence, model: str, scorer: str, name: str) -> Plot | None:
