@@ -162,7 +162,9 @@ def test_the_matrix_counts_the_faces_that_the_measurement_counts() -> None:
         for item, image, said in cells
         if (item, image) != ("b", "sad")
     ]
-    lost = [{**about, "item": "b", "image": "sad", "prompt": said, "value": None, "error": "black"} for said in EMOTIONS]
+    lost = [
+        {**about, "item": "b", "image": "sad", "prompt": said, "value": None, "error": "black"} for said in EMOTIONS
+    ]
     counts = confusion_counts(Evidence.from_rows([*rows, *lost]), "g", "c/face")
     assert (counts == np.eye(4)).all(), "the item with a lost face is missing as a whole"
 

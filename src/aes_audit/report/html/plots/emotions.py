@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from aes_audit.errors import MissingScores
+from aes_audit.errors import AesAuditError
 from aes_audit.evidence.schema import EMOTIONS
 from aes_audit.evidence.table import Evidence
 from aes_audit.measures.registry import measure
@@ -21,9 +21,13 @@ def confusion_counts(evidence: Evidence, model: str, scorer: str) -> npt.NDArray
     """
     try:
         found = measure("positivity_shift", evidence, model=model, scorer=scorer).details.get("confusion", {})
-    except MissingScores:
+    except AesAuditError:
         found = {}
-    counts = [[found[asked][shown] for shown in EMOTIONS] for asked in EMOTIONS] if found else np.zeros((4, 4))
+    counts = (
+        [[found[asked][shown] for shown in EMOTIONS] for asked in EMOTIONS]
+        if found
+        else np.zeros((len(EMOTIONS), len(EMOTIONS)))
+    )
     return np.array(counts, dtype=np.int64)
 
 
