@@ -228,6 +228,8 @@ def _about(case: Case) -> str:
 
 def _sentence(case: Case, judgement: Judgement) -> str:
     measured = judgement.measurement
-    number = "" if measured.estimate is None else f" is {measured.estimate:.4g} over {measured.n} items"
-    hint = f" Look at: {judgement.gate.look_at}" if judgement.gate and judgement.gate.look_at else ""
+    number, hint = "", ""
+    if measured.estimate is not None:
+        number = f" is {measured.estimate:.4g} over {measured.n} items"
+        hint = f" Look at: {judgement.gate.look_at}" if judgement.gate and judgement.gate.look_at else ""
     return f"{_about(case)}{number}: {judgement.verdict.value}, {judgement.reason.removesuffix('.')}.{hint}"

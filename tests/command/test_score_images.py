@@ -52,7 +52,10 @@ def test_nothing_scored_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["sore"], "unknown command 'sore'"),
+        (["sore"], "unknown command 'sore'. Did you mean 'score'?"),
+        (["report", "verdct"], "unknown command of report 'verdct'. Did you mean 'verdict'?"),
+        (["prompts", "chek"], "unknown command of prompts 'chek'. Did you mean 'check'?"),
+        (["art", "captions"], "unknown command of art 'captions'. Did you mean 'caption'?"),
         (["score", "a.png", "--prompt", "a"], "required: --reward"),
         (["score", "a.png", *REWARD], "--prompt TEXT"),
         (["score", *REWARD], "--pairs FILE with --output FILE"),

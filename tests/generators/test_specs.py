@@ -124,7 +124,7 @@ def test_a_plus_that_begins_no_part_belongs_to_the_name() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", "model '' names no base model: write BASE+lora=ADAPTER."),
+        ("", "model '' names no base model: write control/faithful, ./my-model or owner/name."),
         ("+lora=x", "model '+lora=x' names no base model: write BASE+lora=ADAPTER."),
         ("x+lora=", "model 'x+lora=' names no adapter after '+lora=': give a folder or a hub id."),
         (

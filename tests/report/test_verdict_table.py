@@ -23,7 +23,7 @@ def test_a_line_shows_subject_metric_scorer_numbers_threshold_and_verdict() -> N
     assert heading.split() == ["subject", "metric", "by", "estimate", "interval", "n", "threshold", "verdict"]
     words = ["flux-dev", "quality_shift", "tiny-reward", "-1.105", "[-1.340,", "-0.870]", "300", "<=", "-0.5", "pass"]
     assert shown.split() == words
-    assert counts == "1 measurements: 1 pass"
+    assert counts == "1 measurement: 1 pass"
 
 
 def test_what_went_wrong_comes_first_and_in_capitals() -> None:
@@ -99,7 +99,7 @@ def test_only_what_went_wrong_is_shown_when_asked_to_be_brief_but_everything_is_
     rows = [line("pass", subject="kept"), line("inconclusive", subject="open"), line("fail", subject="broken")]
     shown = [each.text for each in verdict_lines(rows, brief=True)]
     assert [text.split()[0] for text in shown] == ["subject", "broken", "open", "3"]
-    assert [each.text for each in verdict_lines(rows[:1], brief=True)] == ["1 measurements: 1 pass"]
+    assert [each.text for each in verdict_lines(rows[:1], brief=True)] == ["1 measurement: 1 pass"]
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])

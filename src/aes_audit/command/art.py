@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aes_audit.command.argument_types import OneLineParser, number
-from aes_audit.errors import UsageError
+from aes_audit.errors import UnknownName
 
 __all__ = ["art"]
 
@@ -22,7 +22,7 @@ def art(arguments: Sequence[str]) -> int:
         print(USAGE, file=sys.stdout if arguments else sys.stderr)
         return 0 if arguments else 2
     if arguments[0] != "caption":
-        raise UsageError(f"unknown command art {arguments[0]!r}: there is caption")
+        raise UnknownName("command of art", arguments[0], ("caption",))
     typed = _parser().parse_args(arguments[1:])
     from aes_audit.endpoints.budget import Budget
     from aes_audit.evidence.art_captions import caption_works

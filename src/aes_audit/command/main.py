@@ -20,7 +20,7 @@ from aes_audit.command.report import report
 from aes_audit.command.request import ScoreRequest, score_request
 from aes_audit.command.train_judge import train_judge
 from aes_audit.command.train_lora import train_lora
-from aes_audit.errors import AesAuditError, UsageError
+from aes_audit.errors import AesAuditError, UnknownName, UsageError
 
 __all__ = ["main"]
 
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(USAGE, file=sys.stdout if typed else sys.stderr)
         return 0 if typed else 2
     if typed[0] not in _COMMANDS:
-        return _say(f"unknown command {typed[0]!r}: there are {' and '.join(_COMMANDS)}", code=2)
+        return _say(str(UnknownName("command", typed[0], _COMMANDS)), code=2)
     try:
         with warnings.catch_warnings():
             _quieten()

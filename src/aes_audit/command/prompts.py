@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from aes_audit.command.argument_types import OneLineParser, whole
-from aes_audit.errors import UsageError
+from aes_audit.errors import UnknownName
 from aes_audit.prompts.dimensions import DIMENSIONS
 from aes_audit.prompts.instruction import ATTRIBUTE_WORDS, EXTRA_EFFECTS
 
@@ -47,7 +47,7 @@ def prompts(arguments: Sequence[str]) -> int:
 
         return main(arguments[1:], prog="aes-audit prompts check")
     if arguments[0] != "build":
-        raise UsageError(f"unknown command prompts {arguments[0]!r}: there are build and check")
+        raise UnknownName("command of prompts", arguments[0], ("build", "check"))
     return _build(_parser().parse_args(arguments[1:]))
 
 

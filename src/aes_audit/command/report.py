@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aes_audit.command.argument_types import OneLineParser
-from aes_audit.errors import UsageError
+from aes_audit.errors import UnknownName, UsageError
 
 __all__ = ["report"]
 
@@ -29,7 +29,7 @@ def report(arguments: Sequence[str]) -> int:
         print(USAGE, file=sys.stdout if arguments else sys.stderr)
         return 0 if arguments else 2
     if arguments[0] not in ("hub", "verdict"):
-        raise UsageError(f"unknown command report {arguments[0]!r}: there are hub and verdict")
+        raise UnknownName("command of report", arguments[0], ("hub", "verdict"))
     return _hub(arguments[1:]) if arguments[0] == "hub" else _verdict(arguments[1:])
 
 

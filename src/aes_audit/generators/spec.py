@@ -60,7 +60,8 @@ def parse_spec(text: str, root: Path | None = None) -> GeneratorSpec:
     """
     base, *parts = _PART.split(text)
     if not base:
-        raise UsageError(f"model {text!r} names no base model: write BASE+lora=ADAPTER.")
+        way = "BASE+lora=ADAPTER" if parts else "control/faithful, ./my-model or owner/name"
+        raise UsageError(f"model {text!r} names no base model: write {way}.")
     said: dict[str, list[str]] = {kind: [] for kind in PARTS}
     for part in parts:
         kind, _, value = part.partition("=")

@@ -155,4 +155,4 @@ def counts(entries: Sequence[Entry]) -> str:
     """How many measurements there are, by what they mean for the build."""
     counted = Counter(map(outcome, entries))
     shown = [f"{counted[verdict]} {verdict}" for verdict in ORDER if counted[verdict]]
-    return f"{len(entries)} measurements: {', '.join(shown)}"
+    return f"{len(entries)} measurement{'s' if len(entries) != 1 else ''}: {', '.join(shown)}"
