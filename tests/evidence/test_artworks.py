@@ -97,6 +97,27 @@ def test_a_line_that_is_no_json_object_is_refused(tmp_path: Path) -> None:
         read_art(str(folder(tmp_path, '{"image": "a.png", "caption": 3}', "works.jsonl")))
 
 
+def test_a_line_separator_within_a_caption_ends_no_line(tmp_path: Path) -> None:
+    row = json.dumps({"image": "a.png", "caption": "a cat\u2028asleep"}, ensure_ascii=False)
+    (work,) = read_art(str(folder(tmp_path, f"{row}\r\n", "works.jsonl"))).works
+    assert work.caption == "a cat asleep"
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "complaint"),
+    [
+        ("works.csv", f"image,caption\na.png,{'x' * 200_000}\n", "row 2 is not CSV"),
+        ("works.jsonl", "[" * 100_000, "line 1 is not JSON"),
+        ("works.csv", "image,caption\na\0.png,a cat\n", "is not a path inside the folder"),
+    ],
+)
+def test_what_no_parser_takes_is_refused_in_one_sentence(
+    tmp_path: Path, name: str, table: str, complaint: str
+) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        read_art(str(folder(tmp_path, table, name)))
+
+
 def test_the_drawn_compositions_are_never_called_works_of_people() -> None:
     art = read_art(BUILT_IN_ART)
     assert (art.model, art.drawn) == ("drawn", True)

@@ -163,8 +163,8 @@ def read_table(table: Path) -> Iterator[Artwork]:
 
 
 def is_inside(path: str) -> bool:
-    """Whether a path of a table stays inside the table's folder."""
-    return not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
+    """Whether a path of a table stays inside the table's folder, and could be a file's."""
+    return not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts and "\0" not in path
 
 
 def table_rows(table: Path, needed: Sequence[str] = COLUMNS[:2]) -> Iterable[Mapping[str, Any]]:
@@ -177,17 +177,21 @@ def table_rows(table: Path, needed: Sequence[str] = COLUMNS[:2]) -> Iterable[Map
         reader = csv.DictReader(io.StringIO(text, newline=""))
         if absent := set(needed).difference(reader.fieldnames or ()):
             raise UsageError(f"{table}: has no column {sorted(absent)[0]!r}; it needs {', '.join(needed)}.")
-        rows = list(reader)
+        try:
+            rows = list(reader)
+        except csv.Error as error:
+            raise UsageError(f"{table}: row {reader.line_num} is not CSV: {error}.") from error
         if torn := next((number for number, row in enumerate(rows, 1) if None in row or None in row.values()), None):
             raise UsageError(f"{table}: row {torn} has not as many cells as the header.")
         return rows
-    return [_parsed(table, number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    # Not splitlines: inside a JSON string, U+2028 and its like are ordinary characters.
+    return [_parsed(table, number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 
 def _parsed(table: Path, number: int, line: str) -> Mapping[str, Any]:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{table}: line {number} is not JSON: {error}.") from error
     if not isinstance(row, dict):
         raise UsageError(f"{table}: line {number} is not an object.")
