@@ -120,7 +120,10 @@ def test_the_first_screen_says_what_failed_by_how_much_and_shows_three_pairs() -
     for said in (
         "2 of 3 gates failed",
         "Follows the prompt in 25.0% of pairs",
-        "missed by 45.0%",
+        "missed by 45.0 points",
+        "Follows prompts 75.0 points less often than its base",
+        " points]",
+        "within 15.0 points of its base",
         "3 pairs that show it",
     ):
         assert said in first

@@ -19,14 +19,14 @@ def finding(entry: Entry) -> str:
         shown=number(estimate, entry["metric"]),
         size=number(abs(estimate), entry["metric"]),
         group=entry["group"],
-        more="more" if estimate > 0 else "fewer",
+        more="more" if estimate > 0 else "less",
         prettier="plainer" if estimate > 0 else "prettier",
     )
 
 
 _FINDINGS = {
     "success_rate": "Follows the prompt in {shown} of pairs",
-    "realignment_success": "Follows {size} {more} prompts than its base",
+    "realignment_success": "Follows prompts {size} {more} often than its base",
     "realignment_quality": "Draws {prettier} than its base: {shown}",
     "quality_shift": "Conventional quality moves by {shown}",
     "wide_quality": "Pictures asked to be plain score {shown}",

@@ -13,7 +13,8 @@ from aes_audit.report.results import Entry
 
 __all__ = ["Headline", "asked", "distance", "gap_of", "headline", "interval", "number", "scored_by"]
 
-_RATES = frozenset({"rate", "difference of rates"})
+_RATE, _DIFFERENCE = "rate", "difference of rates"
+_POINTS = " points"
 _ABOUT_ALIGNMENT = frozenset(METRICS) - {"image_faults", "concept_kept"} - REWARD_SUBJECT
 """Metrics of a generator that are bad when it beautifies; without pictures or subject it is broken, not beautified."""
 
@@ -97,18 +98,28 @@ def _meaning(worst: Sequence[Entry]) -> str:
 
 
 def number(value: float | None, metric: str = "") -> str:
-    """Three digits; a rate as a percentage."""
+    """Three digits; a rate as a percentage, the difference of two in points of it."""
     if value is None:
         return "-"
-    if metric in METRICS and METRICS[metric].unit in _RATES:
+    unit = METRICS[metric].unit if metric in METRICS else ""
+    if unit == _RATE:
         return f"{value:.1%}"
+    if unit == _DIFFERENCE:
+        return _points(value)
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.1f}{_POINTS}"
 
 
 def interval(entry: Entry) -> str:
     """The bounds in brackets; a dash without."""
     bounds = entry["interval"] or entry["details"].get("bounds")
-    return "-" if not bounds else f"[{number(bounds[0], entry['metric'])}, {number(bounds[1], entry['metric'])}]"
+    if not bounds:
+        return "-"
+    low, high = (number(bound, entry["metric"]) for bound in bounds)
+    return f"[{low.removesuffix(_POINTS)}, {high}]"
 
 
 def asked(entry: Entry) -> str:
@@ -128,7 +139,8 @@ def distance(entry: Entry) -> str:
     gap = gap_of(entry)
     if gap is None:
         return ""
-    shown = number(abs(gap), entry["metric"])
+    is_rate = entry["metric"] in METRICS and METRICS[entry["metric"]].unit == _RATE
+    shown = _points(abs(gap)) if is_rate else number(abs(gap), entry["metric"])
     return f"missed by {shown}" if gap < 0 else f"{shown} to spare"
 
 
