@@ -106,14 +106,12 @@ def test_a_line_separator_within_a_caption_ends_no_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "table", "complaint"),
     [
-        ("works.csv", f"image,caption\na.png,{'x' * 200_000}\n", "row 2 is not CSV"),
+        ("works.csv", f"image,caption\na.png,{'x' * 200_000}\n", "is not CSV after line 1"),
         ("works.jsonl", "[" * 100_000, "line 1 is not JSON"),
         ("works.csv", "image,caption\na\0.png,a cat\n", "is not a path inside the folder"),
     ],
 )
-def test_what_no_parser_takes_is_refused_in_one_sentence(
-    tmp_path: Path, name: str, table: str, complaint: str
-) -> None:
+def test_what_no_parser_takes_is_refused_in_one_sentence(tmp_path: Path, name: str, table: str, complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
         read_art(str(folder(tmp_path, table, name)))
 

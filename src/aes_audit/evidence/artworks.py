@@ -180,7 +180,7 @@ def table_rows(table: Path, needed: Sequence[str] = COLUMNS[:2]) -> Iterable[Map
         try:
             rows = list(reader)
         except csv.Error as error:
-            raise UsageError(f"{table}: row {reader.line_num} is not CSV: {error}.") from error
+            raise UsageError(f"{table} is not CSV after line {reader.line_num}: {error}.") from error
         if torn := next((number for number, row in enumerate(rows, 1) if None in row or None in row.values()), None):
             raise UsageError(f"{table}: row {torn} has not as many cells as the header.")
         return rows
