@@ -14,10 +14,18 @@ import scipy.stats  # noqa: F401
 
 from aes_audit.judges.registry import JUDGES, PREFERENCES
 from aes_audit.rewards.registry import REWARDS
+from plugin.kept_imports import keep_imports
 from plugin.live import LiveProject
 from plugin.recorded import rows_of, write_audits, write_evidence, write_thresholds
 
 Run = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture
+def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """pytest's own, whose runs cost a fraction of a second."""
+    keep_imports(pytester, monkeypatch)
+    return pytester
 
 
 @pytest.fixture

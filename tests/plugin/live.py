@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -63,26 +61,6 @@ class LiveProject:
         write_thresholds(self.root, THRESHOLDS)
 
     def run(self, *options: str) -> pytest.RunResult:
-        """One run, in this process unless it asks for workers; random weights would not pass as a healthy reward."""
+        """One run, in this process; random weights would not pass as a healthy reward."""
         common = ("--profile=tiny", "--audit-device=cpu", "--audit-health=off", "-p", "no:cacheprovider")
-        if any(option.startswith("-n") for option in options):
-            return self.pytester.runpytest_subprocess(*common, *options)
-        libraries = _Libraries(self.root)
-        result = self.pytester.runpytest(*common, *options, plugins=[libraries], syspathinsert=True)
-        sys.modules.update(libraries.loaded)
-        return result
-
-
-class _Libraries:
-    """What a run has imported from outside its project: pytester unloads it, and torch cannot be loaded twice."""
-
-    def __init__(self, project: Path) -> None:
-        self.loaded: dict[str, ModuleType] = {}
-        self._project = str(project)
-
-    def pytest_unconfigure(self) -> None:
-        found = {name: module for name, module in sys.modules.items() if getattr(module, "__file__", None)}
-        self.loaded = {name: module for name, module in found.items() if not self._is_own(str(module.__file__))}
-
-    def _is_own(self, file: str) -> bool:
-        return file.startswith(self._project)
+        return self.pytester.runpytest(*common, *options, syspathinsert=True)
