@@ -96,9 +96,10 @@ class AuditRun:
 
     @property
     def _other_places(self) -> Mapping[str, Path | None]:
-        """What this run writes besides its report, by option."""
+        """What this run reads and writes besides its report, by option."""
         junit = self._pytest.getoption("xmlpath", None)
         return {
+            "--evidence": self.config.evidence,
             "--audit-json": self.config.json_path,
             "--junitxml": Path(os.path.expandvars(junit)).expanduser() if junit else None,
             "--audit-store": self.config.store,

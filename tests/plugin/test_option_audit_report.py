@@ -58,6 +58,17 @@ def test_a_file_inside_of_the_report_ends_the_run_before_it_begins(judged: Run, 
     result.stderr.fnmatch_lines([f"ERROR: {option.partition('=')[0]} *lies in --audit-report *"])
 
 
+def test_a_run_that_is_judged_again_is_not_replaced_by_one_without_pictures(
+    judged: Run, pytester: pytest.Pytester
+) -> None:
+    judged("--audit-report=report", "--model=good")
+    before = (pytester.path / "report/index.html").read_bytes()
+    result = pytester.runpytest("--evidence=report/evidence.parquet", "--audit-report=report")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --evidence *lies in --audit-report *name another place."])
+    assert (pytester.path / "report/index.html").read_bytes() == before
+
+
 def test_a_place_that_is_lost_on_the_way_is_said_in_one_sentence(judged: Run, pytester: pytest.Pytester) -> None:
     block = "import pathlib\n\ndef test_block():\n    pathlib.Path('report').write_text('in the way')\n"
     pytester.makepyfile(test_aa=block)

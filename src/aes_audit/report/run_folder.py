@@ -100,10 +100,10 @@ def prepare_folder(path: Path) -> None:
 
 
 def refuse_within(path: Path, others: Mapping[str, Path | None]) -> None:
-    """Raise UsageError for a place inside of the run folder that something else will be written to.
+    """Raise UsageError for a place inside of the run folder that the run reads from or writes to besides.
 
     The folder is replaced as a whole at the end, or not at all where other files lie in it by then. `others` are
-    places by their options, None where nothing is written.
+    places by their options, None where there is none.
     """
     for option, other in others.items():
         if other is not None and other.resolve().is_relative_to(path.resolve()):
