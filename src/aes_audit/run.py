@@ -54,6 +54,7 @@ class AuditRun:
         self._pytest = pytest_config
         self._started = time.time()
         self._complaint: str | None = None
+        self._stopped = False
         self.config: AuditConfig = read_config(pytest_config)
         self.entries: list[Entry] = []
         self.is_worker = hasattr(pytest_config, "workerinput")
@@ -151,6 +152,10 @@ class AuditRun:
 
         return plan_run(self.session)
 
+    def pytest_keyboard_interrupt(self) -> None:
+        """Remember that someone stopped the run: it can go on, unlike one that could not collect its tests."""
+        self._stopped = True
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Gather what tests measured; under xdist the controller sees every worker's reports."""
         for measured in getattr(report, MEASURED, ()):
@@ -236,6 +241,8 @@ class AuditRun:
         yield from verdict_lines(self.entries, width, brief=brief)
         if not brief:
             yield from map(Line, self._notes())
+        if self._stopped and self.opened and not self.config.evidence:
+            yield Line(f"interrupted: the same command goes on with what is kept in {self.config.store}")
         if self._complaint:
             yield Line(f"ERROR: {self._complaint}", "error")
         elif self.config.json_path and self.opened:
