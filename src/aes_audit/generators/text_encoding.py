@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TextEncoding", "text_encoding"]
 
-_CACHE_BYTES = 256 * 2**20
+_CACHE_BYTES = 32 * 2**20
+"""What is remembered of texts: the negative one and those of the last batches. A run asks for most texts once."""
 
 # Arguments of a pipeline call that say something about the text; a model that sets one of them is left to its pipeline.
 _TEXTUAL = frozenset({"prompt_2", "prompt_3", "negative_prompt_2", "negative_prompt_3", "clip_skip", "lora_scale"}) | {
