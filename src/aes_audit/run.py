@@ -40,6 +40,9 @@ _UNBLESSED = '--snapshot-update would write baselines of audits: say why with --
 MEASURED = "aes_audit"
 """Attribute of a test's report that carries its measurements, each as JSON, to the controller of xdist."""
 
+COMPLAINT = "aes_audit_complaint"
+"""What a worker of xdist could not hand over, on its way to the controller."""
+
 
 def is_audit(item: pytest.Item) -> bool:
     """Whether a collected test checks a case."""
@@ -164,7 +167,13 @@ class AuditRun:
     def pytest_runtest_logfinish(self) -> None:
         """Hand over what a worker collected as soon as a test is done: who is interrupted has no time for it."""
         if self.is_worker and self.opened and self.config.report_path and not self.config.evidence:
-            self._handover.give(self.session.collected)
+            with self._complaining():
+                self._handover.give(self.session.collected)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Hear what a worker of xdist could not hand over: raised there, it would end the worker and not the run."""
+        self._complaint = self._complaint or getattr(node, "workeroutput", {}).get(COMPLAINT)
 
     def select(self, items: Sequence[pytest.Item]) -> None:
         """Tell the session which cases will be checked: images that none of them needs are not made."""
@@ -192,7 +201,10 @@ class AuditRun:
     def finish(self, *, interrupted: bool) -> bool:
         """Write what was asked for: results file, run folder, step summary; false when one of them could not be."""
         # A controller of xdist collects nothing: it may hear of audits only from what workers measured.
-        if self.is_worker or not (self.opened or self.entries):
+        if self.is_worker:
+            self._pytest.workeroutput[COMPLAINT] = self._complaint  # type: ignore[attr-defined]
+            return True
+        if not (self.opened or self.entries):
             return True
         if self.plan:
             with self._complaining():

@@ -96,6 +96,27 @@ def test_workers_hand_their_evidence_to_the_controller(live: LiveProject, tmp_pa
 
 
 @pytest.mark.heavy
+def test_what_a_worker_cannot_hand_over_is_said_once_every_audit_is_done(live: LiveProject) -> None:
+    refuse = """
+from aes_audit.errors import UsageError
+from aes_audit.report.handover import Handover
+
+def give(self, tables):
+    raise UsageError("evidence for the report cannot be kept: no space left.")
+
+Handover.give = give
+"""
+    conftest = live.root / "conftest.py"
+    conftest.write_text(conftest.read_text() + refuse)
+    live.pytester.makepyfile(test_zz="def test_after():\n    pass\n")
+    result = live.run("--audit-report=report", "-n1")
+    result.assert_outcomes(passed=2)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(["ERROR: evidence for the report cannot be kept: no space left."])
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
+@pytest.mark.heavy
 def test_a_picture_that_left_the_store_is_shown_as_missing(live: LiveProject) -> None:
     live.run("--audit-report=report")
     whole = (live.root / "report/index.html").read_text()
