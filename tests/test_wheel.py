@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from sharing import made_once
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -17,17 +18,18 @@ def test_wide_images_exist(evidence, generator, reward, judge):
 """
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session")
+def site(run_folder: Path) -> Path:
     """A folder with the wheel installed, and nothing of the checkout."""
-    folder = tmp_path_factory.mktemp("wheel")
+    return made_once(run_folder / "wheel", _install) / "site"
+
+
+def _install(folder: Path) -> None:
     build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = folder.glob("aes_audit-*.whl")
-    target = folder / "site"
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(target)
-    return target
+        archive.extractall(folder / "site")
 
 
 def _pytest(site: Path, repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

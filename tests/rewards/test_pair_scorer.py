@@ -201,32 +201,41 @@ def test_an_exif_orientation_is_said_once_and_not_applied() -> None:
 
 
 SETTINGS = """
+import os, sys
 import torch
 from PIL import Image
 from rewards.test_pair_scorer import Brightness, PairScorer
-{}
-def seen():
-    return [getattr(torch.backends.cudnn, name) for name in ["allow_tf32"] if {}] + [
+
+def seen(old_ones):
+    return [getattr(torch.backends.cudnn, name) for name in ["allow_tf32"] if old_ones] + [
         owner.fp32_precision for owner in (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
     ]
-before = seen()
-PairScorer(Brightness()).score([Image.new("RGB", (2, 2))], ["a"])
-assert seen() == before, (seen(), before)
+
+def check(setting, old_ones):
+    exec(setting)
+    before = seen(old_ones)
+    PairScorer(Brightness()).score([Image.new("RGB", (2, 2))], ["a"])
+    assert seen(old_ones) == before, (setting, seen(old_ones), before)
+
+# What was set once cannot be unset: each setting is made in a process of its own, and all of them import torch once.
+for setting, old_ones in {settings}:
+    if not (child := os.fork()):
+        check(setting, old_ones)
+        sys.exit(0)
+    if os.waitpid(child, 0)[1]:
+        sys.exit(setting)
 """
 
 
 @pytest.mark.skipif(not hasattr(torch.backends.cudnn, "conv"), reason="this torch has the old switches only")
-@pytest.mark.parametrize(
-    ("setting", "old_ones"),
-    [
+def test_the_callers_precision_is_given_back() -> None:
+    settings = [
         ("", True),
         ("torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True", True),
         ("torch.backends.fp32_precision = 'tf32'", False),
         ("torch.backends.cuda.matmul.fp32_precision = 'tf32'", False),
-    ],
-)
-def test_the_callers_precision_is_given_back(setting: str, old_ones: bool) -> None:
+    ]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
-    command = [sys.executable, "-W", "error::UserWarning", "-c", SETTINGS.format(setting, old_ones)]
+    command = [sys.executable, "-W", "error::UserWarning", "-c", SETTINGS.format(settings=settings)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
