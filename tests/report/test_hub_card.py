@@ -162,3 +162,13 @@ def test_an_interrupted_run_has_not_passed(tmp_path: Path, capsys: pytest.Captur
     for verdict, word in (("pass", "error"), ("fail", "fail")):
         assert main(["report", "verdict", results(tmp_path, line(verdict), interrupted=True)]) == 0
         assert capsys.readouterr().out == f"{word}\n"
+
+
+@pytest.mark.parametrize("command", ["hub", "verdict"])
+@pytest.mark.parametrize("entry", [{"metric": "success_rate"}, {**line(), "verdict": "perfect"}])
+def test_what_nobody_could_have_written_is_said_in_one_line(
+    tmp_path: Path, entry: Entry, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", command, results(tmp_path, entry)]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert f"measurement 1 ({entry['metric']}) has " in said

@@ -34,13 +34,14 @@ def report(arguments: Sequence[str]) -> int:
 
 
 def _verdict(arguments: Sequence[str]) -> int:
+    from aes_audit.report.entries import whole_entries
     from aes_audit.report.outcome import overall
     from aes_audit.report.run_folder import RunFolder
 
     parser = OneLineParser(prog="aes-audit report verdict", description="Print the worst verdict of a run.")
     parser.add_argument("run", metavar="RUN", help="run folder or results file")
     found = RunFolder.read(parser.parse_args(arguments).run)
-    print(overall(found.measurements, interrupted=bool(found.run.get("interrupted"))))
+    print(overall(whole_entries(found), interrupted=bool(found.run.get("interrupted"))))
     return 0
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aes_audit.errors import UsageError
+from aes_audit.report.entries import whole_entries
 from aes_audit.report.escaping import markdown, printable
 from aes_audit.report.outcome import WRONG, about, explanation, ordered, outcome, overall
 from aes_audit.report.results import Entry
@@ -57,8 +58,8 @@ def hub_cards(run: RunFolder, dataset: str | None = None, source: str | None = N
     report. Raises UsageError for a run without measurements.
     """
     by_subject: dict[str, list[Entry]] = {}
-    for entry in ordered(run.measurements):
-        by_subject.setdefault(str(entry.get("subject") or entry["model"]), []).append(entry)
+    for entry in ordered(whole_entries(run)):
+        by_subject.setdefault(str(entry["subject"]), []).append(entry)
     if not by_subject:
         raise UsageError(f"{str(run.path)!r} has no measurements, so there is nothing to write on a model card.")
     origin = _Origin(run.run, dataset, source)
