@@ -142,6 +142,11 @@ class TestLive:
         assert {case.base_model for case in alone} == {None}
         assert live(["a"], "b")[0].generators == ("a", "b")
 
+    def test_a_base_model_that_is_the_only_subject_is_refused(self) -> None:
+        with pytest.raises(UsageError, match=r"^--base-model=a is the only model under audit, [^\n]*--model=SPEC\.$"):
+            live_subjects(config(["a"], "a"), PROFILE)
+        assert live_subjects(config(["a", "b"], "a"), PROFILE).models == ("a", "b")
+
     def test_a_base_model_alone_is_compared_with_the_profiles_model(self) -> None:
         subjects, cases = live(base_model="b")
         assert subjects.models == ("default",)

@@ -129,13 +129,19 @@ class Case:
 def live_subjects(config: AuditConfig, profile: Profile) -> Subjects:
     """What a run that collects its own evidence audits: what was named, else the profile's own subjects.
 
-    Raises UsageError where neither names any.
+    Raises UsageError where neither names any, and for a base that is the only model under audit.
     """
     named = bool(config.models or config.rewards)
     if not (named or profile.models or profile.rewards):
         raise UsageError(f"profile {profile.name!r} audits nothing by itself: name --model=SPEC or --reward=NAME.")
+    models = tuple(dict.fromkeys(config.models)) if named else profile.models
+    if models == (config.base_model,):
+        raise UsageError(
+            f"--base-model={config.base_model} is the only model under audit, and nothing is compared with itself: "
+            "name the model that descends from it with --model=SPEC."
+        )
     return Subjects(
-        models=tuple(dict.fromkeys(config.models)) if named else profile.models,
+        models=models,
         base_model=config.base_model,
         rewards=tuple(dict.fromkeys(config.rewards)) if named else profile.rewards,
         pool=profile.pool,

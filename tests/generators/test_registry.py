@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL.Image import Image
 
-from aes_audit.errors import UsageError
+from aes_audit.errors import ModelNotFound, UsageError
 from aes_audit.generators.protocol import ImageRequest
 from aes_audit.generators.registry import resolve_model
 from aes_audit.generators.resolve import DiffusersModel, resolve_generator
@@ -45,6 +45,12 @@ def test_a_hosted_model_is_no_pipeline_and_a_service_has_no_recipes() -> None:
         resolve("nano-banana", Path("/nowhere"))
     with pytest.raises(UsageError, match=r"only names of the zoo have recipes\.$"):
         resolve_model("gemini:x[recipe=paper]", root=Path("/nowhere"), device="cpu")
+
+
+def test_a_mistyped_name_that_looks_like_a_repository_gets_a_guess(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelNotFound, match=r"Did you mean 'control/beautified'\?$"):
+        resolve_model("controls/beautified", root=Path("/nowhere"), device="cpu")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable
 from importlib import import_module
@@ -48,7 +49,12 @@ def resolve_model(
         if spec.options:
             raise UsageError(f"model {text!r} is made by a function, which takes no options in brackets.")
         return _made(text, factory["module"], factory["function"], device)
-    return resolve_generator(text, root=root, device=device, batch_size=batch_size, cache=cache, recipe=recipe)
+    try:
+        return resolve_generator(text, root=root, device=device, batch_size=batch_size, cache=cache, recipe=recipe)
+    except ModelNotFound as error:
+        if close := difflib.get_close_matches(spec.base, ZOO, n=1, cutoff=0.8):
+            raise ModelNotFound(f"{error} Did you mean {close[0]!r}?") from error
+        raise
 
 
 def is_hosted(text: str, root: Path | None = None) -> bool:
