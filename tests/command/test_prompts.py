@@ -249,7 +249,7 @@ def test_checks_print_faults_of_files_and_of_shipped_sets(tmp_path: Path, capsys
     assert "leak" not in capsys.readouterr().out
     assert main(["prompts", "check", str(tmp_path / "absent.jsonl")]) == 2
     assert main(["prompts", "chek"]) == 2
-    assert "there are build and check" in capsys.readouterr().err
+    assert "unknown command of prompts 'chek'. Did you mean 'check'?" in capsys.readouterr().err
 
 
 def test_help_imports_nothing_heavy() -> None:
