@@ -133,38 +133,45 @@ def read_config(config: pytest.Config) -> AuditConfig:
         return base / Path(value[key]).expanduser()
 
     return AuditConfig(
-        models=tuple(value["audit_model"]),
-        base_model=value["audit_base_model"] or None,
-        rewards=tuple(value["audit_reward"]),
-        judges=tuple(value["audit_judge"]),
-        profile=value["audit_profile"],
+        **_named(value, path),
         evidence=path("audit_evidence") if value["audit_evidence"] else None,
-        engine=value["audit_engine"],
         json_path=path("audit_json") if value["audit_json"] else None,
         report_path=path("audit_report") if value["audit_report"] else None,
-        store=path("audit_store"),
-        inconclusive=value["audit_inconclusive"],
         early_stop=_early_stop(config, value),
         thresholds=_thresholds(path("audit_thresholds"), _named_thresholds(config)),
-        baselines=path("audit_baselines"),
-        device=value["audit_device"],
-        batch_size=value["audit_batch_size"] or None,
-        pairs=value["audit_pairs"] or None,
         rootdir=config.rootpath,
         bless=value["audit_bless"],
         calibrate=value["audit_calibrate"],
-        health=value["audit_health"],
         mismatch=value["audit_baseline_mismatch"],
-        art=_art(value["audit_art"], path),
-        emotion=_emotion(value["audit_emotion"], path),
-        photographs=path("audit_photographs") if value["audit_photographs"] else None,
-        edit_source=value["audit_edit_source"] or None,
-        require_pinned=value["audit_require_pinned"],
         budget=None if value["audit_budget"] in (None, "") else value["audit_budget"],
         plan=bool(value["audit_plan"]),
         run=_run(config),
         command=_command(config),
     )
+
+
+def _named(value: Mapping[str, Any], path: Callable[[str], Path]) -> dict[str, Any]:
+    """What is measured, with what and where it is kept: the fields that the suite and `aes-audit collect` share."""
+    return {
+        "models": tuple(value["audit_model"]),
+        "base_model": value["audit_base_model"] or None,
+        "rewards": tuple(value["audit_reward"]),
+        "judges": tuple(value["audit_judge"]),
+        "profile": value["audit_profile"],
+        "engine": value["audit_engine"],
+        "store": path("audit_store"),
+        "inconclusive": value["audit_inconclusive"],
+        "baselines": path("audit_baselines"),
+        "device": value["audit_device"],
+        "batch_size": value["audit_batch_size"] or None,
+        "pairs": value["audit_pairs"] or None,
+        "health": value["audit_health"],
+        "art": _art(value["audit_art"], path),
+        "emotion": _emotion(value["audit_emotion"], path),
+        "photographs": path("audit_photographs") if value["audit_photographs"] else None,
+        "edit_source": value["audit_edit_source"] or None,
+        "require_pinned": value["audit_require_pinned"],
+    }
 
 
 def _value(config: pytest.Config, option: Option) -> Any:
@@ -250,29 +257,12 @@ def collecting_config(typed: Mapping[str, Any], folder: Path, part: Part) -> Aud
         return folder / Path(value[key]).expanduser()
 
     return AuditConfig(
-        models=tuple(value["audit_model"]),
-        base_model=value["audit_base_model"] or None,
-        rewards=tuple(value["audit_reward"]),
-        judges=tuple(value["audit_judge"]),
-        profile=value["audit_profile"],
+        **_named(value, path),
         evidence=None,
-        engine=value["audit_engine"],
         json_path=None,
-        store=path("audit_store"),
-        inconclusive=value["audit_inconclusive"],
         early_stop="off",
         thresholds=_thresholds(path("audit_thresholds"), bool(typed.get("audit_thresholds"))),
-        baselines=path("audit_baselines"),
-        device=value["audit_device"],
-        batch_size=value["audit_batch_size"] or None,
-        pairs=value["audit_pairs"] or None,
         rootdir=folder,
-        health=value["audit_health"],
-        art=_art(value["audit_art"], path),
-        emotion=_emotion(value["audit_emotion"], path),
-        photographs=path("audit_photographs") if value["audit_photographs"] else None,
-        edit_source=value["audit_edit_source"] or None,
         budget=typed.get("audit_budget"),
-        require_pinned=value["audit_require_pinned"],
         part=part,
     )
