@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -135,6 +135,10 @@ class Store:
             return None
         return ImageRecord(key, sha256, None, record)
 
+    def images(self, keys: Iterable[str]) -> Iterator[ImageRecord | None]:
+        """What `image` says of each key, in order."""
+        return map(self.image, keys)
+
     def read_image(self, record: ImageRecord) -> bytes:
         """The PNG file of a record that has one, verified against its digest.
 
@@ -156,13 +160,26 @@ class Store:
         remove(blob)
         raise CorruptObject(f"store {self.root}: image {record.key} is not what was stored; run again to remake it.")
 
+    def read_images(self, records: Iterable[ImageRecord]) -> Iterator[bytes]:
+        """What `read_image` gives for each, in order."""
+        return map(self.read_image, records)
+
     def put_scores(self, key: str, record: Mapping[str, JSON]) -> None:
         """Keep a scorer's answers under their key; replaces what was there."""
         self._put("scores", key, record)
 
+    def put_all_scores(self, records: Mapping[str, Mapping[str, JSON]]) -> None:
+        """Keep the answers under each of these keys."""
+        for key, record in records.items():
+            self.put_scores(key, record)
+
     def scores(self, key: str) -> Mapping[str, Any] | None:
         """A scorer's answers as they were put, fields sorted and tuples as lists; None where garbled or absent."""
         return self._get("scores", key)
+
+    def all_scores(self, keys: Iterable[str]) -> Iterator[Mapping[str, Any] | None]:
+        """What `scores` says of each key, in order."""
+        return map(self.scores, keys)
 
     def has_scores(self, key: str) -> bool:
         """Whether there are answers under this key, as far as that is known without reading them."""
