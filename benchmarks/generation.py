@@ -28,8 +28,8 @@ import diffusers
 import torch
 
 from aes_audit.controls.prompts import control_pairs
+from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.generating import ImageJob, generate_images
-from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.store import Store
 from aes_audit.generators.pipeline import DiffusersGenerator, load_pipeline
 from aes_audit.generators.protocol import ImageRequest
@@ -86,8 +86,8 @@ def measured(model: DiffusersModel, pairs: int, repeats: int, clock: Callable[[]
         with tempfile.TemporaryDirectory() as folder:
             ways: list[Callable[[], object]] = [
                 partial(plain, pipeline, model, plan),
-                partial(generate_images, model, plan, Store(Path(folder)), Progress(), partial(_given, generator)),
-                partial(generate_images, model, again, Store(Path(folder)), Progress(), partial(_given, generator)),
+                partial(generate_images, model, plan, Store(Path(folder)), LocalEngine(), partial(_given, generator)),
+                partial(generate_images, model, again, Store(Path(folder)), LocalEngine(), partial(_given, generator)),
             ]
             # Whoever comes first in one round comes last in the next.
             for index in (0, 1, 2) if lap % 2 else (1, 2, 0):

@@ -23,7 +23,7 @@ from typing import Any
 
 from aes_audit.controls.prompts import control_pairs
 from aes_audit.evidence.collecting import Instruments, collect_pairs
-from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.store import Store
 from aes_audit.generators.registry import resolve_model
 from aes_audit.judges.registry import PREFERENCES, resolve_judge
@@ -69,7 +69,7 @@ def collected(pairs: int, model: str, store: Path, *, stop: bool) -> dict[str, A
     plan = prompts(pairs)
     before, start = peak(), time.monotonic()
     with quiet_libraries():
-        table = collect_pairs(generator, plan, instruments(), Store(store), Progress(), _never if stop else None)
+        table = collect_pairs(generator, plan, instruments(), Store(store), LocalEngine(), _never if stop else None)
     return {"rows": len(table), "before": before, "peak": peak(), "seconds": time.monotonic() - start}
 
 

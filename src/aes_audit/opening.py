@@ -27,6 +27,7 @@ def open_session(config: AuditConfig, progress: Progress) -> AuditSession:
         from aes_audit.recorded_session import RecordedSession
 
         return RecordedSession(config, thresholds, profile, read_evidence(config.evidence))
+    from aes_audit.evidence.engines.registry import open_engine
     from aes_audit.live.session import LiveSession
 
-    return LiveSession(config, thresholds, profile, progress)
+    return LiveSession(config, thresholds, profile, open_engine(config.engine, progress))

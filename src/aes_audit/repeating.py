@@ -57,7 +57,7 @@ class _Rescored(LiveSession):
 
     def __init__(self, session: LiveSession, scores: Path) -> None:
         self._scores = scores
-        super().__init__(session.config, session.thresholds, session.profile, session.progress)
+        super().__init__(session.config, session.thresholds, session.profile, session.engine)
 
     @cached_property
     def store(self) -> Store:
@@ -69,7 +69,7 @@ class _Redrawn(LiveSession):
 
     def __init__(self, session: LiveSession, repeat: int) -> None:
         self._repeat = repeat
-        super().__init__(session.config, session.thresholds, session.profile, session.progress)
+        super().__init__(session.config, session.thresholds, session.profile, session.engine)
 
     @cached_property
     def prompts(self) -> PromptSet:

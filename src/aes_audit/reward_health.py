@@ -10,7 +10,7 @@ from aes_audit.evidence.schema import FACE
 from aes_audit.planning import Case
 
 if TYPE_CHECKING:
-    from aes_audit.evidence.progress import Progress
+    from aes_audit.evidence.engines.protocol import Engine
     from aes_audit.evidence.store import Store
     from aes_audit.judges.protocol import PreferenceJudge
     from aes_audit.rewards.protocol import ResolvedReward
@@ -26,13 +26,13 @@ class RewardHealth:
         rewards: Mapping[str, ResolvedReward],
         preferences: Sequence[PreferenceJudge],
         store: Store,
-        progress: Progress,
+        engine: Engine,
     ) -> None:
         """`rewards` and preference judges of the run, and the store that keeps the answers about the known cases."""
         self._rewards = rewards
         self._preferences = preferences
         self._store = store
-        self._progress = progress
+        self._engine = engine
         self._verdicts: dict[str, str | None] = {}
 
     def refuse_unhealthy(self, case: Case) -> None:
@@ -53,6 +53,6 @@ class RewardHealth:
         from aes_audit.rewards.health import verdict
 
         if name not in self._verdicts:
-            self._verdicts[name] = verdict(unhealthy(self._rewards[name], self._store, self._progress))
+            self._verdicts[name] = verdict(unhealthy(self._rewards[name], self._store, self._engine))
         found = self._verdicts[name]
         return f"{name}: {found}" if found else None

@@ -12,7 +12,7 @@ from typing import Any
 from evidence.tiny_audit import TinyAudit
 
 from aes_audit.evidence.collecting import collect_pairs
-from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.store import Store
 from aes_audit.evidence.table import Evidence
 from aes_audit.generators.drawing import DiffusersGenerator
@@ -40,7 +40,7 @@ class TalliedAudit:
     def collect(self, root: Path) -> Evidence:
         """Everything about the pairs, image by image."""
         generator = _Model(replace(self.audit, batch_size=1).generator, self.tally)
-        return collect_pairs(generator, PROMPTS, self.audit.instruments, Store(root), Progress())
+        return collect_pairs(generator, PROMPTS, self.audit.instruments, Store(root), LocalEngine())
 
     def collect_to(self, root: Path, result: Path) -> None:
         """For another process: collect, and leave the table in a file."""

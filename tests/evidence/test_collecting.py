@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from aes_audit.errors import InfrastructureError
 from aes_audit.evidence.collecting import collect_pairs
+from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.keys import item_seed
 from aes_audit.evidence.progress import Progress, Tick
 from aes_audit.evidence.reading import read_evidence
@@ -157,7 +158,7 @@ class TestSecondRun:
         self, undisturbed: tuple[Evidence, Path], audit: TinyAudit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         few = replace(audit.instruments, rewards=audit.rewards[:1], preferences=())
-        collect_pairs(audit.generator, PROMPTS, few, Store(tmp_path), Progress())
+        collect_pairs(audit.generator, PROMPTS, few, Store(tmp_path), LocalEngine())
         forbid(monkeypatch, DiffusersModel, ClassifierJudgeModel)
         assert audit.collect(tmp_path) == undisturbed[0]
 
@@ -175,7 +176,7 @@ class TestSecondRun:
         self, store: Path, audit: TinyAudit, undisturbed: tuple[Evidence, Path]
     ) -> None:
         prompts = replace(PROMPTS, name="other")
-        other = collect_pairs(audit.generator, prompts, audit.instruments, Store(store), Progress())
+        other = collect_pairs(audit.generator, prompts, audit.instruments, Store(store), LocalEngine())
         assert not set(other.frame["image_sha256"].dropna()) & set(undisturbed[0].frame["image_sha256"].dropna())
 
     def test_without_scorers_there_is_nothing_to_judge_but_the_images_are_kept(
@@ -187,7 +188,7 @@ class TestSecondRun:
             PROMPTS,
             replace(audit.instruments, rewards=(), judge=None, preferences=(matcher,)),
             Store(tmp_path),
-            Progress(),
+            LocalEngine(),
         )
         assert set(evidence.frame["error"].str.startswith("no score for ('tiny/clip', ")) == {True}
         forbid(monkeypatch, DiffusersModel)
@@ -280,7 +281,7 @@ class TestInterruption:
         with pytest.raises(Interrupted):
             audit.collect(FragileStore(tmp_path, images=5))
         BARS.clear()
-        audit.collect(tmp_path, Counting())
+        audit.collect(tmp_path, LocalEngine(Counting()))
         names = [f"{audit.pipeline}: images", *(f"tiny/{name}: scores" for name in ("clip", "scaled", "judge"))]
         assert [title for title, *_ in BARS] == names
         assert [done for _, done, *_ in BARS] == [5, 0, 0, 0]
@@ -393,7 +394,7 @@ class TestMissingImages:
     def collect(self, audit: TinyAudit, store: Path, *refused: str) -> Evidence:
         """With a generator that refuses these prompts."""
         generator = Refusing(audit.generator, frozenset(refused))
-        return collect_pairs(generator, PROMPTS, audit.instruments, Store(store), Progress())
+        return collect_pairs(generator, PROMPTS, audit.instruments, Store(store), LocalEngine())
 
     def test_one_missing_image_takes_its_scores_and_the_preference_with_it(
         self, undisturbed: tuple[Evidence, Path], audit: TinyAudit, tmp_path: Path
@@ -417,7 +418,7 @@ class TestMissingImages:
     def test_a_picture_that_answers_two_items_is_scored_for_neither(self, audit: TinyAudit, tmp_path: Path) -> None:
         picture = noise(ImageRequest("one", 1))
         generator = NoiseGenerator({PAIRS[0].wide: picture, PAIRS[2].original: picture})
-        frame = collect_pairs(generator, PROMPTS, audit.instruments, Store(tmp_path), Progress()).frame
+        frame = collect_pairs(generator, PROMPTS, audit.instruments, Store(tmp_path), LocalEngine()).frame
         lost = frame["image_fault"] == "duplicate"
         assert set(zip(frame[lost]["item"], frame[lost]["image"], strict=True)) == {("p1", "wide"), ("p3", "original")}
         assert frame[lost]["value"].isna().all()
@@ -430,7 +431,7 @@ class TestMissingImages:
     ) -> None:
         picture = noise(ImageRequest("one", 1))
         generator = NoiseGenerator({PAIRS[1].wide: picture, PAIRS[1].original: picture})
-        frame = collect_pairs(generator, PROMPTS, audit.instruments, Store(tmp_path), Progress()).frame
+        frame = collect_pairs(generator, PROMPTS, audit.instruments, Store(tmp_path), LocalEngine()).frame
         assert frame["value"].notna().all()
         flagged = frame["image_flags"] == "identical_pair"
         assert set(zip(frame[flagged]["item"], frame[flagged]["image"], strict=True)) == {
@@ -453,7 +454,7 @@ class TestMissingImages:
             rounds.append(sum(value is None for value in found))
             return False
 
-        args = (prompts, replace(few, judge=None), Store(tmp_path), Progress())
+        args = (prompts, replace(few, judge=None), Store(tmp_path), LocalEngine())
         whole = collect_pairs(NoiseGenerator(answers), *args)
         in_rounds = collect_pairs(NoiseGenerator(answers), *args, never)
         assert rounds == [0, 0, 2]
@@ -466,7 +467,7 @@ class TestMissingImages:
     ) -> None:
         long = PromptPair("p4", "a cat", "a cat in the rain at night alone", ("clarity",))
         prompts = replace(PROMPTS, pairs=(*PAIRS, long))
-        frame = collect_pairs(NoiseGenerator(), prompts, audit.instruments, Store(tmp_path), Progress()).frame
+        frame = collect_pairs(NoiseGenerator(), prompts, audit.instruments, Store(tmp_path), LocalEngine()).frame
         drawn = frame[frame["image"] != "pair"]
         cut = drawn[drawn["prompt_truncated"].astype(bool)]
         assert set(zip(cut["item"], cut["image"], strict=True)) == {("p4", "wide")}

@@ -18,8 +18,8 @@ from PIL import Image
 
 from aes_audit.errors import InfrastructureError
 from aes_audit.evidence.editing import EditSources, choose_sources, collect_edits
+from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.keys import item_seed
-from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.reading import read_evidence
 from aes_audit.evidence.schema import Row
 from aes_audit.evidence.store import Store
@@ -50,7 +50,7 @@ class TinyEditing:
         opened = store if isinstance(store, Store) else Store(store)
         self.audit.collect(opened)
         editor = ResolvedEditor(self.editor)
-        return collect_edits(editor, self.sources, self.audit.instruments, opened, Progress())
+        return collect_edits(editor, self.sources, self.audit.instruments, opened, LocalEngine())
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from evidence.tuples import Function
 
 from aes_audit.evidence.emotion_edits import EditedTuples, collect_edited_emotion
-from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.schema import EMOTIONS
 from aes_audit.evidence.store import Store
 from aes_audit.evidence.table import Evidence
@@ -50,7 +50,7 @@ def brightness(image: Any, text: str) -> float:
 def collect(model: DiffusersModel, reward: Function, root: Path) -> Evidence:
     """The evidence of one reward on two edited faces."""
     tuples = EditedTuples(ResolvedEditor(model), TEMPLATES)
-    return collect_edited_emotion(tuples, "tiny edits", [reward], Store(root), Progress())
+    return collect_edited_emotion(tuples, "tiny edits", [reward], Store(root), LocalEngine())
 
 
 def test_every_tuple_is_a_happy_face_and_three_edits_of_it(finished: tuple[Evidence, Path]) -> None:

@@ -14,8 +14,8 @@ import pytest
 from evidence.noise_generator import NoiseGenerator, noise
 from PIL.Image import Image
 
+from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.faces import FaceMatcher, collect_faces, face_jobs
-from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.reading import read_evidence
 from aes_audit.evidence.schema import EMOTIONS
 from aes_audit.evidence.store import Store
@@ -56,7 +56,7 @@ def store(tmp_path: Path) -> Store:
 
 def collect(generator: NoiseGenerator, store: Store, matcher: Any = None, repeat: int = 0) -> pd.DataFrame:
     """The rows of two templates."""
-    found = collect_faces(generator, TEMPLATES, matcher or Matcher(), store, Progress(), repeat)
+    found = collect_faces(generator, TEMPLATES, matcher or Matcher(), store, LocalEngine(), repeat)
     return found.frame
 
 
@@ -78,7 +78,7 @@ def test_every_face_is_scored_under_all_four_statements(store: Store) -> None:
 
 
 def test_the_rows_are_those_of_a_recorded_file(store: Store, tmp_path: Path) -> None:
-    found = collect_faces(NoiseGenerator(), TEMPLATES, Matcher(), store, Progress())
+    found = collect_faces(NoiseGenerator(), TEMPLATES, Matcher(), store, LocalEngine())
     found.to_parquet(tmp_path / "e.parquet")
     assert read_evidence(tmp_path / "e.parquet") == found
 

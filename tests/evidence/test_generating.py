@@ -18,9 +18,9 @@ from evidence.noise_generator import NoiseGenerator, noise
 from PIL import Image
 
 from aes_audit.errors import BudgetSpent, InfrastructureError, StoreUnusable
+from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.generating import ImageJob, generate_images
 from aes_audit.evidence.keys import image_key
-from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.store import ImageRecord, Store
 from aes_audit.generators.protocol import Answer, ImageRequest, MissingImage, NotAttempted
 
@@ -30,7 +30,7 @@ BLUE = Image.new("RGB", (16, 16), (0, 0, 255))
 
 def generate(generator: NoiseGenerator, store: Store, jobs: Sequence[ImageJob] = JOBS) -> list[ImageRecord]:
     """All images of the plan."""
-    return generate_images(generator, jobs, store, Progress())
+    return generate_images(generator, jobs, store, LocalEngine())
 
 
 def missing(generator: NoiseGenerator, store: Store) -> list[int]:
@@ -335,7 +335,7 @@ import resource, sys
 from pathlib import Path
 from evidence.noise_generator import NoiseGenerator
 from aes_audit.evidence.generating import ImageJob, generate_images
-from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.store import Store
 from aes_audit.generators.protocol import ImageRequest
 
@@ -344,7 +344,7 @@ def peak():
 
 def run(pairs):
     jobs = [ImageJob(f"{n}", image, ImageRequest(f"{image} {n}", n)) for n in range(pairs) for image in ("o", "w")]
-    generate_images(NoiseGenerator(size=640, batch_size=4), jobs, Store(Path(sys.argv[1]) / str(pairs)), Progress())
+    generate_images(NoiseGenerator(size=640, batch_size=4), jobs, Store(Path(sys.argv[1]) / str(pairs)), LocalEngine())
 
 run(8)
 few = peak()

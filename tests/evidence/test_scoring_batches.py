@@ -8,8 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from aes_audit.evidence.progress import Progress
-from aes_audit.evidence.scoring import Question, Scorer, score_images
+from aes_audit.evidence.engines.local import LocalEngine
+from aes_audit.evidence.scorers import Question, Scorer
+from aes_audit.evidence.scoring import score_images
 from aes_audit.evidence.store import ImageRecord, Store
 from aes_audit.rewards.protocol import Answer
 
@@ -34,6 +35,6 @@ def test_a_missing_image_moves_no_other_one_into_another_batch(tmp_path: Path) -
         shown.append([int(image.getpixel((0, 0))[0]) for image in images])  # type: ignore[index]
         return [[Answer(1.0)] for _ in queries]
 
-    answered = score_images(Scorer("any", {"kind": "any"}, lambda: ask, batch=4), questions, store, Progress())
+    answered = score_images(Scorer("any", {"kind": "any"}, lambda: ask, batch=4), questions, store, LocalEngine())
     assert shown == [[0, 2, 3], [4, 5, 6, 7]]
     assert [len(answers) for answers in answered] == [1, 0, 1, 1, 1, 1, 1, 1]

@@ -10,7 +10,8 @@ from pathlib import Path
 from diffusers import StableDiffusion3Pipeline  # noqa: F401
 
 from aes_audit.evidence.collecting import Instruments, collect_pairs
-from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.engines.local import LocalEngine
+from aes_audit.evidence.engines.protocol import Engine
 from aes_audit.evidence.store import Store
 from aes_audit.evidence.table import Evidence
 from aes_audit.generators import pipeline  # noqa: F401
@@ -66,10 +67,10 @@ class TinyAudit:
         matcher = MatcherPreference("preference/tiny-clip", matcher="tiny/clip")
         return Instruments(self.rewards, judge, (matcher, DimensionPreference("preference/tiny-judge", tie=0.01)))
 
-    def collect(self, store: Store | Path, progress: Progress | None = None) -> Evidence:
+    def collect(self, store: Store | Path, engine: Engine | None = None) -> Evidence:
         """Everything about the three pairs."""
         opened = store if isinstance(store, Store) else Store(store)
-        return collect_pairs(self.generator, PROMPTS, self.instruments, opened, progress or Progress())
+        return collect_pairs(self.generator, PROMPTS, self.instruments, opened, engine or LocalEngine())
 
 
 def contents(root: Path) -> Mapping[str, bytes]:

@@ -19,8 +19,8 @@ from generators.tiny_pipelines import PIPELINES
 from numpy.typing import NDArray
 
 from aes_audit.errors import InfrastructureError
+from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.generating import ImageJob, generate_images
-from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.store import Store
 from aes_audit.generators.decoding import latent_decoder
 from aes_audit.generators.drawing import DiffusersGenerator
@@ -191,11 +191,11 @@ class TestBesideDenoising:
 
         transformer.forward, vae.decode = step, decoding
         jobs = [ImageJob(request.prompt, "wide", request) for request in (*REQUESTS, ImageRequest("birds", 3))]
-        records = generate_images(model, jobs, Store(tmp_path / "ahead"), Progress(), lambda: generator)
+        records = generate_images(model, jobs, Store(tmp_path / "ahead"), LocalEngine(), lambda: generator)
         assert len(steps) == 4, "two batches of two steps"
         assert len(threads) == 1
         assert threading.get_ident() not in threads
-        plain = generate_images(model, jobs, Store(tmp_path / "plain"), Progress(), lambda: _Inside(model.load()))
+        plain = generate_images(model, jobs, Store(tmp_path / "plain"), LocalEngine(), lambda: _Inside(model.load()))
         assert [record.sha256 for record in records] == [record.sha256 for record in plain]
 
     def test_a_batch_that_does_not_fit_beside_the_next_is_decoded_alone_and_one_by_one(
@@ -266,7 +266,7 @@ class TestBesideDenoising:
         generator.pipeline.vae.post_quant_conv = torch.nn.Conv2d(3, 3, 1)
         jobs = [ImageJob(request.prompt, "wide", request) for request in REQUESTS]
         with pytest.raises(InfrastructureError, match=r"sd3: generating 1 images failed: [^\n]+$"):
-            generate_images(model, jobs, Store(tmp_path), Progress(), lambda: generator)
+            generate_images(model, jobs, Store(tmp_path), LocalEngine(), lambda: generator)
 
 
 def levels(image: Any) -> NDArray[np.int16]:

@@ -29,8 +29,8 @@ from PIL import Image
 
 from aes_audit.endpoints.budget import Budget
 from aes_audit.errors import BudgetSpent, InfrastructureError
+from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.generating import ImageJob, generate_images
-from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.store import Store
 from aes_audit.generators.hosted import resolve_hosted
 from aes_audit.generators.hosted.model import HostedModel
@@ -311,11 +311,11 @@ class TestStore:
         with serving(faithful(api)) as host:
             model = hosted(api, host, price="0.1", concurrency="2")
             with pytest.raises(BudgetSpent, match=r"budget of \$0\.50 is spent"):
-                generate_images(model.paid_from(Budget(0.5)), jobs, Store(tmp_path), Progress())
+                generate_images(model.paid_from(Budget(0.5)), jobs, Store(tmp_path), LocalEngine())
             assert len(host.asked) == 5
-            records = generate_images(model.paid_from(Budget(0.5)), jobs, Store(tmp_path), Progress())
+            records = generate_images(model.paid_from(Budget(0.5)), jobs, Store(tmp_path), LocalEngine())
             assert len(host.asked) == len({*host.prompts}) == 8
-            assert generate_images(model, jobs, Store(tmp_path), Progress()) == records
+            assert generate_images(model, jobs, Store(tmp_path), LocalEngine()) == records
         assert all(record.sha256 for record in records)
 
     def test_a_failure_of_the_host_is_not_kept_and_a_refusal_is(self, tmp_path: Path) -> None:
@@ -323,12 +323,12 @@ class TestStore:
         with serving(lambda asked: Sent("", 503)) as host:
             model = hosted("gemini", host, attempts="2")
             with pytest.raises(InfrastructureError):
-                generate_images(model, jobs, store, Progress())
+                generate_images(model, jobs, store, LocalEngine())
             host.answer = lambda asked: Sent({"promptFeedback": {"blockReason": "SAFETY"}})
-            (record,) = generate_images(model, jobs, store, Progress())
+            (record,) = generate_images(model, jobs, store, LocalEngine())
             assert (record.sha256, record.error) == (None, "refused: SAFETY")
             asked = len(host.asked)
-            assert generate_images(model, jobs, store, Progress()) == [record]
+            assert generate_images(model, jobs, store, LocalEngine()) == [record]
             assert len(host.asked) == asked
 
     def test_what_was_drawn_beside_a_failure_is_kept(self, tmp_path: Path) -> None:
@@ -338,16 +338,16 @@ class TestStore:
         with serving(lambda asked: Sent("", 500) if asked.prompt.endswith("d") else good(asked)) as host:
             model = hosted("images", host, attempts="1", concurrency="4")
             with pytest.raises(InfrastructureError, match="HTTP 500"):
-                generate_images(model, jobs, store, Progress())
+                generate_images(model, jobs, store, LocalEngine())
             before, host.answer = len(host.asked), good
-            assert all(record.sha256 for record in generate_images(model, jobs, store, Progress()))
+            assert all(record.sha256 for record in generate_images(model, jobs, store, LocalEngine()))
             assert len(host.asked) - before < 4
 
     def test_what_the_host_says_about_itself_is_in_the_record_and_not_in_the_key(self, tmp_path: Path) -> None:
         store, jobs = Store(tmp_path), [ImageJob("p", "wide", *requests("a"))]
         with serving(faithful("gemini")) as host:
             model = hosted("gemini", host)
-            (record,) = generate_images(model, jobs, store, Progress())
+            (record,) = generate_images(model, jobs, store, LocalEngine())
             stored = store.image(record.key)
         assert stored is not None
         notes = stored.record["prompt_notes"]
@@ -359,7 +359,7 @@ class TestStore:
     def test_two_items_with_one_text_have_two_images(self, tmp_path: Path) -> None:
         jobs = [ImageJob(f"p{n}", "wide", ImageRequest("same", n)) for n in range(2)]
         with serving(lambda asked: images_answer(picture(str(asked.number)))) as host:
-            records = generate_images(hosted("images", host), jobs, Store(tmp_path), Progress())
+            records = generate_images(hosted("images", host), jobs, Store(tmp_path), LocalEngine())
         assert len({record.sha256 for record in records}) == 2
 
 

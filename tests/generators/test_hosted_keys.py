@@ -11,8 +11,8 @@ import pytest
 from endpoints.hosts import Asked, FakeTime, Sent, chat_answer, gemini_answer, images_answer, picture, serving
 
 from aes_audit.errors import AesAuditError
+from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.generating import ImageJob, generate_images
-from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.store import Store
 from aes_audit.generators.hosted import resolve_hosted
 from aes_audit.generators.hosted.model import HostedModel
@@ -63,7 +63,7 @@ def test_no_message_record_log_or_traceback_with_locals_holds_the_key(
         model = _model(api, host.url)
         loaded = model.load()
         try:
-            (record,) = generate_images(model, [job], Store(tmp_path), Progress(), load=lambda: loaded)
+            (record,) = generate_images(model, [job], Store(tmp_path), LocalEngine(), load=lambda: loaded)
             shown += [repr(record), repr(loaded.prompt_notes("a cat"))]
         except AesAuditError as error:
             whole = traceback.TracebackException.from_exception(error, capture_locals=True)

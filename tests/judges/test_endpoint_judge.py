@@ -20,7 +20,7 @@ from PIL import Image
 
 from aes_audit.endpoints.budget import Budget
 from aes_audit.errors import AesAuditError, BudgetSpent, InfrastructureError, UnknownName, UsageError
-from aes_audit.evidence.scoring import judge_scorer
+from aes_audit.evidence.scorers import judge_scorer
 from aes_audit.judges.endpoint_judge import MAX_ERROR, EndpointJudge, read_listed
 from aes_audit.judges.endpoint_model import EndpointJudgeModel
 from aes_audit.judges.guideline import Guideline, question

@@ -15,8 +15,8 @@ from PIL import Image
 
 from aes_audit.endpoints.address import read_address
 from aes_audit.evidence.collecting import collect_pairs
+from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.measuring import Instruments
-from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.reading import read_evidence
 from aes_audit.evidence.rescoring import RescoringStore
 from aes_audit.evidence.store import Store
@@ -55,7 +55,7 @@ def collect(
 ) -> Evidence:
     """The evidence of a painter by judges that look and by nothing else."""
     instruments = Instruments((), None, (), tuple(judges))
-    return collect_pairs(painter or Painter(), more.pop("prompts", PROMPTS), instruments, store, Progress(), **more)
+    return collect_pairs(painter or Painter(), more.pop("prompts", PROMPTS), instruments, store, LocalEngine(), **more)
 
 
 def test_every_pair_gets_a_row_with_the_answers_in_either_order(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from aes_audit.evidence.bench import Bench, Known, Shown
 from aes_audit.evidence.keys import digest
 from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.schema import ARTIST, CONTROL_ARM, STYLE, WORDS
-from aes_audit.evidence.scoring import BATCH
+from aes_audit.evidence.scorers import BATCH
 from aes_audit.evidence.store import Store
 from aes_audit.evidence.table import Evidence
 from aes_audit.rewards.protocol import ResolvedReward

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aes_audit.evidence.art_pictures import Picture, Unopened, Unreadable
 from aes_audit.evidence.keys import score_key
-from aes_audit.evidence.measuring import kept
-from aes_audit.evidence.scoring import NO_SCORE, Scorer, reward_scorer
+from aes_audit.evidence.scorers import NO_SCORE, Kept, Scorer, reward_scorer
 from aes_audit.evidence.store import Store
 from aes_audit.rewards.protocol import Answer, ResolvedReward
 
@@ -63,7 +62,7 @@ class Bench:
     def of(cls, name: str, rewards: Sequence[ResolvedReward], store: Store) -> Bench:
         """None of the rewards is loaded before an answer is missing."""
         scorers = {reward.name: reward_scorer(reward) for reward in rewards}
-        return cls(name, {key: replace(each, load=kept(each.load)) for key, each in scorers.items()}, store)
+        return cls(name, {key: replace(each, load=Kept(each.load)) for key, each in scorers.items()}, store)
 
     def outcome(self, shown: Shown, known: Known, scorer: str, prompt: str) -> Mapping[str, Any]:
         """Value or error of a picture by one reward under one of its texts, and what the reward tells besides."""

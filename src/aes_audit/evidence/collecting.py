@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import lcm
 from typing import Any
 
 from aes_audit.evidence.batches import WHOLE, Part, fixed_batches
-from aes_audit.evidence.columns import RowColumns
+from aes_audit.evidence.engines.protocol import Engine
 from aes_audit.evidence.generating import ImageJob, generate_images
-from aes_audit.evidence.images import image_columns, repeats_earlier, told_apart
+from aes_audit.evidence.images import image_columns, told_apart
 from aes_audit.evidence.keys import item_seed
-from aes_audit.evidence.measuring import Instruments, Measured, Scorers, image_rows, kept, measure, until_intact
+from aes_audit.evidence.measuring import Instruments, Measured, Scorers, image_rows, measure, until_intact
 from aes_audit.evidence.preferring import Columns, PairJob, prefer, shown_orders
-from aes_audit.evidence.progress import Progress
-from aes_audit.evidence.scoring import BATCH
+from aes_audit.evidence.rounds import Stop, collect_rounds
+from aes_audit.evidence.scorers import BATCH, Kept
 from aes_audit.evidence.store import ImageRecord, Store
 from aes_audit.evidence.table import Evidence
 from aes_audit.generators.protocol import Generator, ImageRequest, ResolvedGenerator
 from aes_audit.judges.protocol import PairScores, PreferenceJudge
 from aes_audit.prompts.pairs import PromptPair, PromptSet
 
-__all__ = ["IMAGES", "Instruments", "Stop", "collect_pairs", "image_jobs", "pair_jobs", "pairs_per_round"]
-
-Stop = Callable[[Mapping[str, list[bool | None]]], bool]
-"""Told, per preference judge, which pairs succeeded so far; says whether that is enough."""
+__all__ = ["IMAGES", "Instruments", "collect_pairs", "image_jobs", "pair_jobs", "pairs_per_round"]
 
 IMAGES = ("original", "wide")
 """The images of a pair, in the order in which they are drawn."""
@@ -36,7 +33,7 @@ def collect_pairs(
     prompts: PromptSet,
     instruments: Instruments,
     store: Store,
-    progress: Progress,
+    engine: Engine,
     stop: Stop | None = None,
     part: Part = WHOLE,
 ) -> Evidence:
@@ -52,22 +49,14 @@ def collect_pairs(
     step = pairs_per_round(generator)
     prompts = replace(prompts, pairs=tuple(part.of(prompts.pairs, step)))
     if stop is None:
-        return Evidence.from_rows(_collected(bench, prompts, store, progress), source=generator.name)
-    gathered, drawn = _Gathered.of(instruments), dict[str, str]()
-    with progress.bar(f"{generator.name}: pairs", done=0, total=len(prompts.pairs), unit="pair") as tick:
-        for count, pairs in enumerate(fixed_batches(prompts.pairs, step), 1):
-            found = list(_collected(bench, replace(prompts, pairs=tuple(pairs)), store, Progress()))
-            if repeats_earlier(found, drawn):
-                # A picture of an earlier round came again: then neither of the two answers its prompt.
-                so_far = replace(prompts, pairs=prompts.pairs[: count * step])
-                gathered = _Gathered.of(instruments)
-                gathered.add(_collected(bench, so_far, store, Progress()))
-            else:
-                gathered.add(found)
-            tick(len(pairs))
-            if stop(gathered.successes):
-                break
-    return Evidence.from_columns(gathered.columns, source=generator.name)
+        return Evidence.from_rows(_collected(bench, prompts, store, engine), source=generator.name)
+
+    def collect(some: PromptSet, by: Engine) -> Iterator[Mapping[str, Any]]:
+        return _collected(bench, some, store, by)
+
+    title = f"{generator.name}: pairs"
+    rows = collect_rounds(collect, prompts, engine, stop, step=step, deciding=instruments.deciding, title=title)
+    return Evidence.from_columns(rows, source=generator.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +71,7 @@ class _Bench:
     @classmethod
     def of(cls, generator: ResolvedGenerator, instruments: Instruments, *, keep: bool) -> _Bench:
         """With `keep`, what was loaded stays in memory, for rounds; otherwise one model is there at a time."""
-        load = kept(generator.load) if keep else generator.load
+        load = Kept(generator.load) if keep else generator.load
         return cls(generator, load, instruments, Scorers.of(instruments, keep=keep))
 
 
@@ -91,39 +80,15 @@ def pairs_per_round(generator: ResolvedGenerator) -> int:
     return lcm(generator.batch_size, BATCH, len(IMAGES)) // len(IMAGES)
 
 
-@dataclass(frozen=True, slots=True)
-class _Gathered:
-    """The rounds so far."""
-
-    successes: Mapping[str, list[bool | None]]
-    """Preference judge -> whether each pair succeeded, in plan order; None where that is missing."""
-    columns: RowColumns = field(default_factory=RowColumns)
-    """Their rows."""
-
-    @classmethod
-    def of(cls, instruments: Instruments) -> _Gathered:
-        """Nothing yet."""
-        return cls({name: [] for name in instruments.deciding})
-
-    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Take over one more round."""
-        self.columns.extend(map(self._noted, rows))
-
-    def _noted(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        if row["image"] == "pair":
-            self.successes[row["scorer"]].append(None if row["value"] is None else row["value"] == 1)
-        return row
-
-
-def _collected(bench: _Bench, prompts: PromptSet, store: Store, progress: Progress) -> Iterator[Mapping[str, Any]]:
+def _collected(bench: _Bench, prompts: PromptSet, store: Store, engine: Engine) -> Iterator[Mapping[str, Any]]:
     jobs = image_jobs(prompts)
     by_id = {pair.id: pair for pair in prompts.pairs}
 
     def attempt(relied_on: list[ImageRecord]) -> Iterator[Mapping[str, Any]]:
-        relied_on += generate_images(bench.generator, jobs, store, progress, bench.load)
+        relied_on += generate_images(bench.generator, jobs, store, engine, bench.load)
         images = [(by_id[job.item], record) for job, record in zip(jobs, told_apart(jobs, relied_on), strict=True)]
-        measured = measure(bench.scorers, images, store, progress)
-        seen = _seen(bench, prompts, [record for _, record in images], store, progress)
+        measured = measure(bench.scorers, images, store, engine)
+        seen = _seen(bench, prompts, [record for _, record in images], store, engine)
         return _rows(bench.generator.name, prompts, jobs, measured, bench.instruments, seen)
 
     return until_intact(bench.generator.name, store, attempt)
@@ -154,13 +119,17 @@ def pair_jobs(prompts: PromptSet, records: Sequence[ImageRecord], orders: str) -
 
 
 def _seen(
-    bench: _Bench, prompts: PromptSet, records: Sequence[ImageRecord], store: Store, progress: Progress
+    bench: _Bench, prompts: PromptSet, records: Sequence[ImageRecord], store: Store, engine: Engine
 ) -> list[tuple[str, Columns]]:
     """Item and row of every pair, of one judge after the other: what those say that look at the images."""
     found: list[tuple[str, Columns]] = []
     for judge in bench.instruments.onlookers:
         answered = prefer(
-            judge, pair_jobs(prompts, records, judge.orders), store, progress, bench.scorers.onlookers[judge.name]
+            judge,
+            pair_jobs(prompts, records, judge.orders),
+            store,
+            engine.progress,
+            bench.scorers.onlookers[judge.name],
         )
         rows = ({"scorer": judge.name, **columns} for columns in answered)
         found += zip((pair.id for pair in prompts.pairs), rows, strict=True)

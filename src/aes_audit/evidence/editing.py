@@ -8,11 +8,11 @@ from typing import Any
 
 from aes_audit.errors import InfrastructureError
 from aes_audit.evidence.collecting import image_jobs
+from aes_audit.evidence.engines.protocol import Engine
 from aes_audit.evidence.generating import ImageJob, generate_images
 from aes_audit.evidence.images import image_columns, told_apart
 from aes_audit.evidence.keys import item_seed
 from aes_audit.evidence.measuring import Instruments, Measured, Scorers, image_rows, measure, until_intact
-from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.store import ImageRecord, Store
 from aes_audit.evidence.stored_image import StoredImage
 from aes_audit.evidence.table import Evidence
@@ -57,7 +57,7 @@ def choose_sources(
 
 
 def collect_edits(
-    editor: ResolvedEditor, sources: EditSources, instruments: Instruments, store: Store, progress: Progress
+    editor: ResolvedEditor, sources: EditSources, instruments: Instruments, store: Store, engine: Engine
 ) -> Evidence:
     """The `edits` evidence of one editor; touches a model only for what the store does not hold.
 
@@ -68,12 +68,12 @@ def collect_edits(
     scorers = Scorers.of(instruments)
 
     def attempt(relied_on: list[ImageRecord]) -> list[Mapping[str, Any]]:
-        found = _source_records(sources, store, progress)
+        found = _source_records(sources, store, engine)
         relied_on += found
-        relied_on += (edited := _edited(editor, sources, found, store, progress))
+        relied_on += (edited := _edited(editor, sources, found, store, engine))
         # Apart, because the sources have their scores already: in one batch they would be scored again.
         before, after = (
-            measure(scorers, list(zip(sources.pairs, records, strict=True)), store, progress)
+            measure(scorers, list(zip(sources.pairs, records, strict=True)), store, engine)
             for records in (found, edited)
         )
         return list(_rows(editor, sources, instruments, before, after))
@@ -81,16 +81,16 @@ def collect_edits(
     return Evidence.from_rows(until_intact(editor.name, store, attempt), source=editor.name)
 
 
-def _source_records(sources: EditSources, store: Store, progress: Progress) -> list[ImageRecord]:
+def _source_records(sources: EditSources, store: Store, engine: Engine) -> list[ImageRecord]:
     # All images of the run, in its own batches: where one has to be made again it becomes the very picture it was.
     jobs = image_jobs(sources.plan)
-    records = generate_images(sources.generator, jobs, store, progress)
+    records = generate_images(sources.generator, jobs, store, engine)
     wide = {job.item: record for job, record in zip(jobs, records, strict=True) if job.image == "wide"}
     return [wide[pair.id] for pair in sources.pairs]
 
 
 def _edited(
-    editor: ResolvedEditor, sources: EditSources, found: Sequence[ImageRecord], store: Store, progress: Progress
+    editor: ResolvedEditor, sources: EditSources, found: Sequence[ImageRecord], store: Store, engine: Engine
 ) -> list[ImageRecord]:
     """One record per source, in order; an edit without a source is missing for the source's reason."""
     jobs = [
@@ -98,7 +98,7 @@ def _edited(
         for pair, record in zip(sources.pairs, found, strict=True)
         if record.sha256 is not None
     ]
-    made = iter(told_apart(jobs, generate_images(editor, jobs, store, progress)))
+    made = iter(told_apart(jobs, generate_images(editor, jobs, store, engine)))
     return [
         next(made) if record.sha256 is not None else replace(record, error=f"its source is missing: {record.error}")
         for record in found

@@ -10,7 +10,7 @@ from aes_audit.evidence.bench import Bench, Shown
 from aes_audit.evidence.emotion_tuples import EmotionTuple, TupleSet, filled
 from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.schema import EMOTIONS
-from aes_audit.evidence.scoring import BATCH
+from aes_audit.evidence.scorers import BATCH
 from aes_audit.evidence.store import Store
 from aes_audit.evidence.table import Evidence
 from aes_audit.rewards.protocol import ResolvedReward

@@ -9,11 +9,11 @@ from typing import Any
 from aes_audit.evidence.bench import Bench
 from aes_audit.evidence.emotion import HAPPY, tuple_rows
 from aes_audit.evidence.emotion_tuples import EmotionTuple
+from aes_audit.evidence.engines.protocol import Engine
 from aes_audit.evidence.generating import ImageJob, generate_images
 from aes_audit.evidence.images import image_columns, told_apart
 from aes_audit.evidence.keys import digest, item_seed
 from aes_audit.evidence.measuring import until_intact
-from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.schema import EMOTIONS
 from aes_audit.evidence.store import ImageRecord, Store
 from aes_audit.evidence.stored_image import StoredImage
@@ -49,7 +49,7 @@ class EditedTuples:
 
 
 def collect_edited_emotion(
-    tuples: EditedTuples, model: str, rewards: Sequence[ResolvedReward], store: Store, progress: Progress
+    tuples: EditedTuples, model: str, rewards: Sequence[ResolvedReward], store: Store, engine: Engine
 ) -> Evidence:
     """The `emotion` evidence of rewards on edited faces, which are called `model`.
 
@@ -59,29 +59,29 @@ def collect_edited_emotion(
     bench = Bench.of(tuples.digest, rewards, store)
 
     def attempt(relied_on: list[ImageRecord]) -> list[Mapping[str, Any]]:
-        happy = _happy(tuples, store, progress)
+        happy = _happy(tuples, store, engine)
         relied_on += happy.values()
-        edited = _edited(tuples, happy, store, progress)
+        edited = _edited(tuples, happy, store, engine)
         relied_on += edited.values()
         records = {**{(item, HAPPY): record for item, record in happy.items()}, **edited}
         made = [_tuple(tuples, one, records, store) for one in tuples.templates.templates]
-        return list(tuple_rows(model, made, bench, progress))
+        return list(tuple_rows(model, made, bench, engine.progress))
 
     return Evidence.from_rows(until_intact(model, store, attempt), source=model)
 
 
-def _happy(tuples: EditedTuples, store: Store, progress: Progress) -> dict[str, ImageRecord]:
+def _happy(tuples: EditedTuples, store: Store, engine: Engine) -> dict[str, ImageRecord]:
     """Item -> its happy image."""
     jobs = [
         ImageJob(one.id, HAPPY, ImageRequest(one.prompt(HAPPY), tuples.seed(one, HAPPY)))
         for one in tuples.templates.templates
     ]
-    records = told_apart(jobs, generate_images(tuples.editor.model, jobs, store, progress))
+    records = told_apart(jobs, generate_images(tuples.editor.model, jobs, store, engine))
     return {job.item: record for job, record in zip(jobs, records, strict=True)}
 
 
 def _edited(
-    tuples: EditedTuples, happy: Mapping[str, ImageRecord], store: Store, progress: Progress
+    tuples: EditedTuples, happy: Mapping[str, ImageRecord], store: Store, engine: Engine
 ) -> dict[tuple[str, str], ImageRecord]:
     """Item and emotion -> the edit; one without a happy image is missing for that image's reason."""
     asked = [(one, emotion) for one in tuples.templates.templates for emotion in EMOTIONS if emotion != HAPPY]
@@ -94,7 +94,7 @@ def _edited(
         for one, emotion in asked
         if happy[one.id].sha256 is not None
     ]
-    records = told_apart(jobs, generate_images(tuples.editor, jobs, store, progress))
+    records = told_apart(jobs, generate_images(tuples.editor, jobs, store, engine))
     made = {(job.item, job.image): record for job, record in zip(jobs, records, strict=True)}
     return {
         (one.id, emotion): made.get((one.id, emotion))

@@ -9,13 +9,14 @@ from math import lcm
 from typing import Any
 
 from aes_audit.evidence.batches import WHOLE, Part
+from aes_audit.evidence.engines.protocol import Engine
 from aes_audit.evidence.generating import ImageJob, generate_images
 from aes_audit.evidence.images import image_columns, told_apart
 from aes_audit.evidence.keys import item_seed
 from aes_audit.evidence.measuring import until_intact
-from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.schema import EMOTIONS, FACE
-from aes_audit.evidence.scoring import BATCH, NO_SCORE, Question, Scorer, reward_scorer, score_images
+from aes_audit.evidence.scorers import BATCH, NO_SCORE, Question, Scorer, reward_scorer
+from aes_audit.evidence.scoring import score_images
 from aes_audit.evidence.store import ImageRecord, Store
 from aes_audit.evidence.table import Evidence
 from aes_audit.generators.protocol import ImageRequest, ResolvedGenerator
@@ -84,7 +85,7 @@ def collect_faces(
     templates: EmotionTemplates,
     matcher: ResolvedReward,
     store: Store,
-    progress: Progress,
+    engine: Engine,
     repeat: int = 0,
     part: Part = WHOLE,
 ) -> Evidence:
@@ -99,10 +100,10 @@ def collect_faces(
     asked = FaceMatcher.of(matcher)
 
     def attempt(relied_on: list[ImageRecord]) -> list[Mapping[str, Any]]:
-        relied_on += generate_images(generator, jobs, store, progress)
+        relied_on += generate_images(generator, jobs, store, engine)
         records = told_apart(jobs, relied_on)
         questions = [Question(record, said) for record, said in zip(records, statements, strict=True)]
-        scores = score_images(asked.scorer, questions, store, progress)
+        scores = score_images(asked.scorer, questions, store, engine)
         return [
             {"model": generator.name, **row}
             for job, question, answers in zip(jobs, questions, scores, strict=True)

@@ -7,9 +7,10 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from aes_audit.evidence.engines.protocol import Engine
 from aes_audit.evidence.keys import digest
-from aes_audit.evidence.progress import Progress
-from aes_audit.evidence.scoring import Question, reward_scorer, score_images
+from aes_audit.evidence.scorers import Question, reward_scorer
+from aes_audit.evidence.scoring import score_images
 from aes_audit.evidence.store import CorruptObject, ImageRecord, Store
 from aes_audit.rewards.health import HealthCases, faults_in, known_cases
 from aes_audit.rewards.protocol import Answer, ResolvedReward
@@ -20,28 +21,26 @@ if TYPE_CHECKING:
 __all__ = ["unhealthy"]
 
 
-def unhealthy(reward: ResolvedReward, store: Store, progress: Progress) -> tuple[str, ...]:
+def unhealthy(reward: ResolvedReward, store: Store, engine: Engine) -> tuple[str, ...]:
     """One sentence per check that a reward fails; loads it only where the store lacks its answers.
 
     Raises InfrastructureError or StoreUnusable.
     """
     cases = known_cases("control" if reward.name.startswith("control/") else "photo")
     try:
-        found = _asked(reward, cases, store, progress)
+        found = _asked(reward, cases, store, engine)
     except CorruptObject:
         # The store drops a picture that it finds changed; the second time it is kept anew.
-        found = _asked(reward, cases, store, progress)
+        found = _asked(reward, cases, store, engine)
     scores = [
         {text: answer.value for text, answer in answered.items() if answer.value is not None} for answered in found
     ]
     return faults_in(scores, cases)
 
 
-def _asked(
-    reward: ResolvedReward, cases: HealthCases, store: Store, progress: Progress
-) -> Sequence[Mapping[str, Answer]]:
+def _asked(reward: ResolvedReward, cases: HealthCases, store: Store, engine: Engine) -> Sequence[Mapping[str, Answer]]:
     questions = [Question(_kept(asked.image, store), asked.texts) for asked in cases.questions]
-    return score_images(reward_scorer(reward), questions, store, progress)
+    return score_images(reward_scorer(reward), questions, store, engine)
 
 
 def _kept(image: Image, store: Store) -> ImageRecord:

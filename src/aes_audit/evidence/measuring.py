@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any, TypeVar, overload
 
 from aes_audit.errors import InfrastructureError
-from aes_audit.evidence.progress import Progress
-from aes_audit.evidence.scoring import NO_SCORE, Question, Scorer, judge_scorer, reward_scorer, score_images
+from aes_audit.evidence.engines.protocol import Engine
+from aes_audit.evidence.scorers import NO_SCORE, Kept, Question, Scorer, judge_scorer, reward_scorer
+from aes_audit.evidence.scoring import score_images
 from aes_audit.evidence.store import CorruptObject, ImageRecord, Store
 from aes_audit.judges.protocol import ImagePreferenceJudge, PreferenceJudge, ResolvedImagePreference, ResolvedJudge
 from aes_audit.prompts.dimensions import DIMENSIONS
@@ -24,7 +24,6 @@ __all__ = [
     "Measurements",
     "Scorers",
     "image_rows",
-    "kept",
     "measure",
     "until_intact",
 ]
@@ -113,19 +112,14 @@ class Scorers:
         if not keep:
             return cls(rewards, judge, onlookers)
         return cls(
-            {name: replace(scorer, load=kept(scorer.load)) for name, scorer in rewards.items()},
-            replace(judge, load=kept(judge.load)) if judge else None,
-            {name: kept(load) for name, load in onlookers.items()},
+            {name: replace(scorer, load=Kept(scorer.load)) for name, scorer in rewards.items()},
+            replace(judge, load=Kept(judge.load)) if judge else None,
+            {name: Kept(load) for name, load in onlookers.items()},
         )
 
 
-def kept(load: Callable[[], T]) -> Callable[[], T]:
-    """The same loader, which loads once and remembers."""
-    return cache(load)
-
-
 def measure(
-    scorers: Scorers, images: Sequence[tuple[PromptPair, ImageRecord]], store: Store, progress: Progress
+    scorers: Scorers, images: Sequence[tuple[PromptPair, ImageRecord]], store: Store, engine: Engine
 ) -> Measurements:
     """Everything about each image, in order: every reward under both texts of its pair, J in every dimension.
 
@@ -133,8 +127,8 @@ def measure(
     """
     about_texts = [Question(record, (pair.original, pair.wide)) for pair, record in images]
     about_dimensions = [Question(record, DIMENSIONS) for _, record in images]
-    rewards = {name: score_images(scorer, about_texts, store, progress) for name, scorer in scorers.rewards.items()}
-    judged = score_images(scorers.judge, about_dimensions, store, progress) if scorers.judge else None
+    rewards = {name: score_images(scorer, about_texts, store, engine) for name, scorer in scorers.rewards.items()}
+    judged = score_images(scorers.judge, about_dimensions, store, engine) if scorers.judge else None
     return Measurements([record for _, record in images], rewards, judged)
 
 

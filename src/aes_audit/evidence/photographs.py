@@ -18,7 +18,7 @@ from aes_audit.evidence.artworks import Artwork, is_inside, table_in, table_rows
 from aes_audit.evidence.batches import WHOLE, Part, fixed_batches
 from aes_audit.evidence.bench import Bench, Shown
 from aes_audit.evidence.progress import Progress
-from aes_audit.evidence.scoring import BATCH
+from aes_audit.evidence.scorers import BATCH
 from aes_audit.evidence.store import Store
 from aes_audit.evidence.table import Evidence
 from aes_audit.rewards.protocol import ResolvedReward

@@ -110,13 +110,14 @@ def is_unseen(record: ImageRecord) -> bool:
 
 def answered(judge: ResolvedImagePreference, jobs: Sequence[PairJob], store: Store) -> int:
     """How many questions the store has an answer to."""
-    return len({showing.key for showing in _showings(judge, jobs) if _recorded(store, showing.key) is not None})
+    showings = list(_showings(judge, jobs))
+    return len({showing.key for showing in showings}) - len(_unanswered(store, showings))
 
 
 def left_to_ask(judge: ResolvedImagePreference, jobs: Sequence[PairJob], store: Store) -> int:
     """How many questions the store has no answer to; pairs with an image that is not made yet will be asked about."""
     to_come = sum(len(job.orders) for job in jobs if _to_come(job))
-    return to_come + len({showing.key for showing in _showings(judge, jobs) if _recorded(store, showing.key) is None})
+    return to_come + len(_unanswered(store, list(_showings(judge, jobs))))
 
 
 def _to_come(job: PairJob) -> bool:
@@ -138,10 +139,11 @@ def prefer(
     BudgetSpent once everything that was answered is kept; CorruptObject for an image whose bytes have changed.
     """
     showings = list(_showings(judge, jobs))
-    if any(_recorded(store, showing.key) is None for showing in showings):
+    if None in _all_recorded(store, showings):
         with store.lock(digest(judge.identity)):
             _ask_missing(judge, showings, store, progress, load or judge.load)
-    answers = {(showing.job.item, showing.order): _recorded(store, showing.key) for showing in showings}
+    found = zip(showings, _all_recorded(store, showings), strict=True)
+    answers = {(asked.job.item, asked.order): answer for asked, answer in found}
     return [_columns(job, {order: answers[job.item, order] for order in job.asked}) for job in jobs]
 
 
@@ -160,7 +162,7 @@ def _ask_missing(
     load: Callable[[], ImagePreferenceJudge],
 ) -> None:
     # One question per key: two items may have the same images and text.
-    missing = {showing.key: showing for showing in showings if _recorded(store, showing.key) is None}
+    missing = _unanswered(store, showings)
     total = len({showing.key for showing in showings})
     loaded: ImagePreferenceJudge | None = None
     with progress.bar(f"{judge.name}: answers", done=total - len(missing), total=total, unit="question") as tick:
@@ -197,8 +199,18 @@ def _record(judge: ResolvedImagePreference, showing: _Showing, answer: Preferenc
     }
 
 
-def _recorded(store: Store, key: str) -> PreferenceAnswer | None:
-    record = store.scores(key) or {}
+def _unanswered(store: Store, showings: Sequence[_Showing]) -> dict[str, _Showing]:
+    """Key -> what the store has no answer to."""
+    found = zip(showings, _all_recorded(store, showings), strict=True)
+    return {showing.key: showing for showing, answer in found if answer is None}
+
+
+def _all_recorded(store: Store, showings: Sequence[_Showing]) -> list[PreferenceAnswer | None]:
+    return list(map(_answer, store.all_scores(showing.key for showing in showings)))
+
+
+def _answer(found: Mapping[str, Any] | None) -> PreferenceAnswer | None:
+    record = found or {}
     choice, error = record.get("answer"), record.get("error")
     if type(choice) is int and choice in (FIRST, SECOND, NEITHER):
         return PreferenceAnswer(choice)

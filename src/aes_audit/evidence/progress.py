@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["Progress", "Tick"]
 
@@ -24,14 +24,20 @@ class Progress:
     """Whether anything is drawn at all; asked when a bar opens."""
     uncaptured: Callable[[], AbstractContextManager[None]] = nullcontext
     """Lifts pytest's output capture while a bar is open."""
+    _open: list[str] = field(default_factory=list, init=False, compare=False)
+    """Titles of bars that are open: one is enough."""
 
     @contextmanager
     def bar(self, title: str, *, done: int, total: int, unit: str) -> Iterator[Tick]:
-        """A bar that starts at `done` of `total`."""
-        if not self.shown():
+        """A bar that starts at `done` of `total`; nothing where another one is open."""
+        if self._open or not self.shown():
             yield lambda _: None
             return
         from tqdm import tqdm
 
         with self.uncaptured(), tqdm(total=total, initial=done, desc=title, unit=unit, leave=False) as bar:
-            yield bar.update
+            self._open.append(title)
+            try:
+                yield bar.update
+            finally:
+                self._open.remove(title)

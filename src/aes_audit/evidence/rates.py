@@ -11,7 +11,7 @@ from aes_audit.device import device_class
 from aes_audit.evidence.keys import digest
 from aes_audit.evidence.store import Store
 
-__all__ = ["ELSEWHERE", "Rate", "Stopwatch", "better_known", "device_of", "known_rate"]
+__all__ = ["ELSEWHERE", "Rate", "Stopwatch", "better_known", "device_of", "keep_rate", "known_rate"]
 
 _FORMAT = 1
 
@@ -85,20 +85,15 @@ def better_known(kept: Mapping[str, Any] | None, other: Mapping[str, Any] | None
 
 @dataclass
 class Stopwatch:
-    """Times one stage of one model."""
+    """Times a model at work; it runs from `start` to `stop`, as often as there is something to do."""
 
-    store: Store
-    """Where the rate is kept."""
-    identity: Mapping[str, Any]
-    """Of the model."""
-    device: str
-    """As of `device_of`."""
     items: int = 0
     """Images so far."""
     files: int = 0
     """Image files written so far."""
     bytes: int = 0
     """Their length."""
+    _seconds: float = field(default=0.0, init=False)
     _started: float | None = field(default=None, init=False)
 
     def start(self) -> None:
@@ -106,15 +101,25 @@ class Stopwatch:
         self._started = time.perf_counter() if self._started is None else self._started
 
     def stop(self) -> None:
-        """Add what was timed to what is known; nothing where the model had nothing to do. Raises StoreUnusable."""
-        if self._started is None or not self.items:
-            return
-        seconds = time.perf_counter() - self._started
-        key = _key(self.identity)
-        devices = _devices(self.store.rate(key))
-        timed = Rate(self.items, seconds, self.files, self.bytes)
-        before = devices.get(self.device)
-        self.store.put_rate(key, _record({**devices, self.device: before + timed if before else timed}))
+        """Nothing is to be done for now."""
+        if self._started is not None:
+            self._seconds += time.perf_counter() - self._started
+            self._started = None
+
+    @property
+    def rate(self) -> Rate:
+        """What was timed until it last stopped."""
+        return Rate(self.items, self._seconds, self.files, self.bytes)
+
+
+def keep_rate(store: Store, identity: Mapping[str, Any], device: str, timed: Rate) -> None:
+    """Add what was timed to what is known; nothing where the model had nothing to do. Raises StoreUnusable."""
+    if not timed.items:
+        return
+    key = _key(identity)
+    devices = _devices(store.rate(key))
+    before = devices.get(device)
+    store.put_rate(key, _record({**devices, device: before + timed if before else timed}))
 
 
 def _key(identity: Mapping[str, Any]) -> str:

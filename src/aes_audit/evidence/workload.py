@@ -14,7 +14,7 @@ from aes_audit.evidence.keys import score_key
 from aes_audit.evidence.measuring import Instruments, Scorers
 from aes_audit.evidence.preferring import answered, is_unseen, left_to_ask, unseen
 from aes_audit.evidence.rates import ELSEWHERE, device_of
-from aes_audit.evidence.scoring import Scorer
+from aes_audit.evidence.scorers import Scorer
 from aes_audit.evidence.store import ImageRecord, Store
 from aes_audit.generators.protocol import ResolvedGenerator
 from aes_audit.judges.protocol import ResolvedJudge
@@ -79,7 +79,8 @@ def drawn_work(
     """The images of a generator, and a record for each: those to come are `unseen`."""
     keys = [key_of(generator, job.request) for job in jobs]
     # Two items may ask for the same text with the same seed.
-    known = {key: store.image(key) for key in dict.fromkeys(keys)}
+    unique = list(dict.fromkeys(keys))
+    known = dict(zip(unique, store.images(unique), strict=True))
     stored = sum(record is not None for record in known.values())
     records = [known[key] or unseen(key) for key in keys]
     return drawing(generator, set_, generator.name, len(known), stored), told_apart(jobs, records)

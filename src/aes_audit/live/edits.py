@@ -77,7 +77,7 @@ class LiveEdits:
         from aes_audit.evidence.editing import collect_edits
 
         session = self._session
-        return collect_edits(self.editors[model], self.sources, self._instruments, session.store, session.progress)
+        return collect_edits(self.editors[model], self.sources, self._instruments, session.store, session.engine)
 
     def work(self, model: str) -> Iterator[Work]:
         """At most so many edits: the sources, whose scores are there by then, are chosen by what is found in them."""

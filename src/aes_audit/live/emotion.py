@@ -148,7 +148,7 @@ class LiveTuples(LiveEmotion):
 
         session = self.session
         return collect_emotion(
-            self.tuples, self.rewards, session.store, session.progress, session.part(self.set, model)
+            self.tuples, self.rewards, session.store, session.engine.progress, session.part(self.set, model)
         )
 
     def work(self, model: str) -> Iterator[Work]:
@@ -211,12 +211,12 @@ class LiveEditedTuples(LiveEmotion):
         """The pictures, made where the store lacks them, under their captions."""
         from aes_audit.evidence.emotion_edits import collect_edited_emotion
 
-        return collect_edited_emotion(self.tuples, model, self.rewards, self.session.store, self.session.progress)
+        return collect_edited_emotion(self.tuples, model, self.rewards, self.session.store, self.session.engine)
 
     def work(self, model: str) -> Iterator[Work]:
         """At most so many faces and edits: there is no edit of a face that could not be drawn."""
         from aes_audit.evidence.emotion import captions_of
-        from aes_audit.evidence.scoring import reward_scorer
+        from aes_audit.evidence.scorers import reward_scorer
         from aes_audit.evidence.workload import drawing, scoring
 
         faces, editor = len(self.items), self.tuples.editor

@@ -71,7 +71,7 @@ class LiveFaces:
         matcher = session.rewards[session.named_profile.matcher]
         generator, repeat = session.generators[model], session.prompts.repeat
         return collect_faces(
-            generator, self.templates, matcher, session.store, session.progress, repeat, session.part(self.set, model)
+            generator, self.templates, matcher, session.store, session.engine, repeat, session.part(self.set, model)
         )
 
     def work(self, model: str) -> Iterator[Work]:

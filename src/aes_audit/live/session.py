@@ -23,7 +23,7 @@ from aes_audit.reward_health import RewardHealth
 from aes_audit.session import same_family
 
 if TYPE_CHECKING:
-    from aes_audit.evidence.progress import Progress
+    from aes_audit.evidence.engines.protocol import Engine
     from aes_audit.evidence.table import Evidence
     from aes_audit.gates.curtailment import Settled
     from aes_audit.gates.verdicts import Judgement
@@ -36,10 +36,10 @@ __all__ = ["LiveSession"]
 class LiveSession(PinnedSession):
     """Collects its own evidence from models."""
 
-    def __init__(self, config: AuditConfig, thresholds: Thresholds, profile: Profile, progress: Progress) -> None:
+    def __init__(self, config: AuditConfig, thresholds: Thresholds, profile: Profile, engine: Engine) -> None:
         """Look up, before the first test, everything that a typo can break; raises UsageError."""
         super().__init__(config, thresholds, profile)
-        self.progress = progress
+        self.engine = engine
         self._collected = CollectedEvidence(self._collect)
         self._settled: dict[Case, Settled] = {}
         self._selected: tuple[Case, ...] | None = None
@@ -145,7 +145,7 @@ class LiveSession(PinnedSession):
             self.plan,
             self.instruments,
             self.store,
-            self.progress,
+            self.engine,
             rule,
             self.part("pairs", name),
         )
@@ -210,7 +210,7 @@ class LiveSession(PinnedSession):
     @cached_property
     def health(self) -> RewardHealth:
         """Which rewards may gate anything."""
-        return RewardHealth(self.rewards, self.preferences.deciding, self.store, self.progress)
+        return RewardHealth(self.rewards, self.preferences.deciding, self.store, self.engine)
 
     def gate(self, case: Case) -> Gate | None:
         """With anytime stopping, part of the level has been spent on the way; the rest is left for the end.
