@@ -34,7 +34,7 @@ from aes_audit.controls.prompts import control_pairs
 from aes_audit.evidence.art import collect_art
 from aes_audit.evidence.art_pictures import FilePicture
 from aes_audit.evidence.artworks import read_art
-from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.store import Store
 from aes_audit.rewards.registry import resolve_reward
 from aes_audit.weights.loading import quiet_libraries
@@ -107,7 +107,7 @@ def collected(folder: Path, store: Path) -> dict[str, Any]:
     for reward in rewards:
         reward.load()
     before, start = peak(), time.monotonic()
-    table = collect_art(read_art(str(folder)), rewards, Store(store), Progress())
+    table = collect_art(read_art(str(folder)), rewards, Store(store), LocalEngine())
     seconds = time.monotonic() - start
     values = table.frame.sort_values(["item", "scorer", "prompt"])["value"].to_numpy(dtype=np.float64)
     return {

@@ -18,7 +18,7 @@ from aes_audit.errors import InfrastructureError
 from aes_audit.evidence.art import collect_art, shuffled_captions
 from aes_audit.evidence.art_pictures import FilePicture
 from aes_audit.evidence.artworks import ArtSet, read_art
-from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.store import Store
 from aes_audit.evidence.table import Evidence
 from aes_audit.rewards.protocol import Answer
@@ -50,7 +50,7 @@ def scores(table: Evidence, scorer: str, prompt: str = "caption", model: str = "
 
 def test_a_work_is_scored_under_its_caption_and_under_another_works(tmp_path: Path, store: Store) -> None:
     art = read_art(str(gallery(tmp_path / "art", 40)))
-    table = collect_art(art, [Counting("one")], store, Progress())
+    table = collect_art(art, [Counting("one")], store, LocalEngine())
     for work in art.works:
         bright = float(np.asarray(work.picture.open()).mean())
         assert scores(table, "one")[work.id] == pytest.approx(bright + len(work.caption) / 1000)
@@ -66,19 +66,19 @@ def test_pictures_are_decoded_once_for_all_rewards_and_never_again(
 ) -> None:
     art = read_art(str(gallery(tmp_path / "art", 70)))
     rewards = [Counting(name) for name in ("one", "two", "three")]
-    first = collect_art(art, rewards, store, Progress())
+    first = collect_art(art, rewards, store, LocalEngine())
     assert len(decoded) == 70
     assert [reward.loads for reward in rewards] == [1, 1, 1]
     again = [Counting(name) for name in ("one", "two", "three")]
-    assert collect_art(art, again, Store(store.root), Progress()) == first
+    assert collect_art(art, again, Store(store.local), LocalEngine()) == first
     assert (len(decoded), sum(reward.loads for reward in again)) == (70, 0)
 
 
 def test_a_further_reward_is_asked_alone(tmp_path: Path, store: Store) -> None:
     art = read_art(str(gallery(tmp_path / "art", 10)))
-    collect_art(art, [Counting("one")], store, Progress())
+    collect_art(art, [Counting("one")], store, LocalEngine())
     one, two = Counting("one"), Counting("two")
-    table = collect_art(art, [one, two], store, Progress())
+    table = collect_art(art, [one, two], store, LocalEngine())
     assert (one.loads, two.loads) == (0, 1)
     assert table.scorers("human", "art") == ("one", "two")
 
@@ -86,11 +86,11 @@ def test_a_further_reward_is_asked_alone(tmp_path: Path, store: Store) -> None:
 def test_a_run_that_broke_goes_on_where_it_was(tmp_path: Path, store: Store) -> None:
     art = read_art(str(gallery(tmp_path / "art", 100)))
     with pytest.raises(InfrastructureError, match="went away"):
-        collect_art(art, [Counting("one", breaks_after=128)], store, Progress())
+        collect_art(art, [Counting("one", breaks_after=128)], store, LocalEngine())
     rest = Counting("one")
-    table = collect_art(art, [rest], store, Progress())
+    table = collect_art(art, [rest], store, LocalEngine())
     assert len(rest.seen) == 2 * 100 - 128
-    whole = collect_art(art, [Counting("one")], Store(tmp_path / "other"), Progress())
+    whole = collect_art(art, [Counting("one")], Store(tmp_path / "other"), LocalEngine())
     assert table == whole
 
 
@@ -108,7 +108,7 @@ def test_what_cannot_be_read_is_missing_with_its_reason_and_not_tried_again(
     (folder / "00008.png").mkdir()
     Image.new("CMYK", (4, 4)).save(folder / "00009.png", format="JPEG")
     art = read_art(str(folder))
-    table = collect_art(art, [Counting("one"), Counting("two")], store, Progress())
+    table = collect_art(art, [Counting("one"), Counting("two")], store, LocalEngine())
     frame = table.frame[table.frame["prompt"] == "caption"]
     lost = frame[frame["error"].notna()].drop_duplicates("item").set_index("item")["error"].to_dict()
     begins = {
@@ -123,7 +123,7 @@ def test_what_cannot_be_read_is_missing_with_its_reason_and_not_tried_again(
     assert all(lost[name].startswith(begin) for name, begin in begins.items())
     # A bomb and an empty file are known by their headers, and what cannot be opened has no key.
     assert len(decoded) == 32
-    collect_art(art, [Counting("one"), Counting("two")], store, Progress())
+    collect_art(art, [Counting("one"), Counting("two")], store, LocalEngine())
     assert len(decoded) == 32
 
 
@@ -141,17 +141,17 @@ def test_what_a_disk_or_memory_held_back_once_is_scored_by_the_next_run(
 
     with monkeypatch.context() as patched:
         patched.setattr(ImageFile.ImageFile, "load", failing)
-        lost = scores(collect_art(art, [Counting("one")], store, Progress()), "one")
+        lost = scores(collect_art(art, [Counting("one")], store, LocalEngine()), "one")
     assert [item for item, value in lost.items() if value != value] == ["00001.png"]
-    found = scores(collect_art(art, [Counting("one")], store, Progress()), "one")
+    found = scores(collect_art(art, [Counting("one")], store, LocalEngine()), "one")
     assert not any(value != value for value in found.values())
 
 
 def test_a_changed_file_is_scored_anew(tmp_path: Path, store: Store) -> None:
     folder = gallery(tmp_path / "art", 8)
-    before = scores(collect_art(read_art(str(folder)), [Counting("one")], store, Progress()), "one")
+    before = scores(collect_art(read_art(str(folder)), [Counting("one")], store, LocalEngine()), "one")
     Image.new("RGB", (9, 9), "white").save(folder / "00002.png")
-    after = scores(collect_art(read_art(str(folder)), [Counting("one")], store, Progress()), "one")
+    after = scores(collect_art(read_art(str(folder)), [Counting("one")], store, LocalEngine()), "one")
     assert {name for name in before if before[name] != after[name]} == {"00002.png"}
     assert after["00002.png"] > 255
 
@@ -159,7 +159,7 @@ def test_a_changed_file_is_scored_anew(tmp_path: Path, store: Store) -> None:
 def test_the_control_arm_stands_beside_under_its_own_name(tmp_path: Path, store: Store) -> None:
     folder = gallery(tmp_path / "art", 6)
     gallery(folder / "control", 3)
-    table = collect_art(read_art(str(folder)), [Counting("one")], store, Progress())
+    table = collect_art(read_art(str(folder)), [Counting("one")], store, LocalEngine())
     assert table.items("human/control", "art") == ("00000.png", "00001.png", "00002.png")
     assert scores(table, "one", "shuffled", "human/control") == {}
 
@@ -173,7 +173,7 @@ def test_large_pictures_are_held_a_few_at_a_time(tmp_path: Path, store: Store, m
             batches.append(len({hashlib.sha256(image.tobytes()).digest() for image in images}))
             return super().score(images, texts)
 
-    collect_art(read_art(str(gallery(tmp_path / "art", 10))), [Noting("one")], store, Progress())
+    collect_art(read_art(str(gallery(tmp_path / "art", 10))), [Noting("one")], store, LocalEngine())
     assert batches == [3, 3, 3, 1]
 
 
@@ -187,7 +187,7 @@ def test_what_a_reward_tells_besides_its_score_is_in_the_table_of_every_run(tmp_
             ]
 
     art = read_art(str(gallery(tmp_path / "art", 6)))
-    tables = [collect_art(art, [Telling("one")], store, Progress()) for _ in range(2)]
+    tables = [collect_art(art, [Telling("one")], store, LocalEngine()) for _ in range(2)]
     assert tables[0] == tables[1]
     for table in tables:
         own = table.frame[table.frame["prompt"] == "caption"].set_index("item")
@@ -208,10 +208,10 @@ sys.path.insert(0, sys.argv[3])
 from evidence.galleries import Counting, gallery
 from aes_audit.evidence.art import collect_art
 from aes_audit.evidence.artworks import read_art
-from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.store import Store
 art = read_art(sys.argv[1])
-table = collect_art(art, [Counting(n) for n in ("one", "two", "three")], Store(Path(sys.argv[2])), Progress())
+table = collect_art(art, [Counting(n) for n in ("one", "two", "three")], Store(Path(sys.argv[2])), LocalEngine())
 print(len(table), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
@@ -243,13 +243,13 @@ sys.path.insert(0, sys.argv[3])
 from evidence.galleries import Counting, gallery
 from aes_audit.evidence.art import collect_art
 from aes_audit.evidence.artworks import read_art
-from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.store import Store
 class Slow(Counting):
     def score(self, images, texts):
         time.sleep(0.02)
         return super().score(images, texts)
-collect_art(read_art(sys.argv[1]), [Slow(n) for n in ("one", "two", "three")], Store(Path(sys.argv[2])), Progress())
+collect_art(read_art(sys.argv[1]), [Slow(n) for n in ("one", "two", "three")], Store(Path(sys.argv[2])), LocalEngine())
 """
 
 
@@ -264,10 +264,10 @@ def test_a_killed_run_goes_on_and_gives_the_same_evidence(tmp_path: Path, decode
     process.kill()
     process.wait()
     rewards = [Counting(name) for name in ("one", "two", "three")]
-    table = collect_art(read_art(str(folder)), rewards, Store(place), Progress())
+    table = collect_art(read_art(str(folder)), rewards, Store(place), LocalEngine())
     assert len(decoded) == len(set(decoded)), "no picture is decoded twice in one run"
     assert len(decoded) <= 400 - stored // 3 + 32, "at most the batch that was cut off is decoded again"
-    assert table == collect_art(read_art(str(folder)), rewards, Store(tmp_path / "whole"), Progress())
+    assert table == collect_art(read_art(str(folder)), rewards, Store(tmp_path / "whole"), LocalEngine())
 
 
 def test_an_art_set_is_a_value(tmp_path: Path) -> None:

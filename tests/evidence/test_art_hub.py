@@ -27,7 +27,7 @@ from aes_audit.evidence.art import collect_art
 from aes_audit.evidence.art_hub import parse_hub
 from aes_audit.evidence.art_pictures import FilePicture, Unreadable
 from aes_audit.evidence.artworks import read_art
-from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.store import Store
 
 COUNT = 50
@@ -264,7 +264,7 @@ def test_a_data_set_is_streamed_and_its_row_groups_are_read_once(
 
     monkeypatch.setattr(art_shelf.Shelf, "_rows", counted)
     art = read_art("hub:o/rows")
-    table = collect_art(art, [Counting("one")], Store(tmp_path / "store"), Progress())
+    table = collect_art(art, [Counting("one")], Store(tmp_path / "store"), LocalEngine())
     assert taken == [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (1, 0), (1, 1), (1, 2)]
     bright = float(np.asarray(Image.open(io.BytesIO(png(41)))).mean())
     assert table.values("human", "art", "one", "work", "caption")["41.png"] == pytest.approx(bright + 0.017)

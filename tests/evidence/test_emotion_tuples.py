@@ -12,7 +12,7 @@ from PIL import Image
 from aes_audit.errors import UsageError
 from aes_audit.evidence.emotion import captions_of, collect_emotion
 from aes_audit.evidence.emotion_tuples import COLUMNS, filled, read_tuples
-from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.schema import EMOTIONS
 from aes_audit.evidence.store import Store
 from aes_audit.evidence.table import Evidence
@@ -29,7 +29,7 @@ def reads(name: str = "reads") -> Function:
 
 def collect(folder: Path, reward: Function, store: Path) -> Evidence:
     """The evidence of one reward."""
-    return collect_emotion(read_tuples(str(folder)), [reward], Store(store), Progress())
+    return collect_emotion(read_tuples(str(folder)), [reward], Store(store), LocalEngine())
 
 
 def test_every_picture_stands_under_the_captions_it_is_compared_under(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from evidence.galleries import Counting
 from PIL import Image
 
 from aes_audit.errors import UsageError
+from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.photographs import PHOTOGRAPHS, collect_photographs, read_photographs
-from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.store import Store
 from aes_audit.measures.registry import measure
 
@@ -34,11 +34,11 @@ def test_the_share_of_photographs_that_a_reward_prefers_is_measured(tmp_path: Pa
     photographs = read_photographs(folder(tmp_path / "photographs", 30, 40))
     reward = Counting("bright")
     store = Store(tmp_path / "store")
-    table = collect_photographs(photographs, [reward], store, Progress())
+    table = collect_photographs(photographs, [reward], store, LocalEngine())
     found = measure("prefers_wide", table, model=PHOTOGRAPHS, scorer="bright", expected=photographs.items)
     assert (found.estimate, found.n, found.missing) == (0.75, 40, 0)
     again = Counting("bright")
-    assert collect_photographs(photographs, [again], store, Progress()) == table
+    assert collect_photographs(photographs, [again], store, LocalEngine()) == table
     assert again.loads == 0
 
 
@@ -46,7 +46,7 @@ def test_a_pair_without_one_of_its_pictures_is_missing(tmp_path: Path) -> None:
     root = folder(tmp_path / "photographs", 30, 40)
     (root / "c3.png").write_bytes(b"nothing")
     photographs = read_photographs(root)
-    table = collect_photographs(photographs, [Counting("bright")], Store(tmp_path / "store"), Progress())
+    table = collect_photographs(photographs, [Counting("bright")], Store(tmp_path / "store"), LocalEngine())
     found = measure("prefers_wide", table, model=PHOTOGRAPHS, scorer="bright", expected=photographs.items)
     assert (found.n, found.missing) == (39, 1)
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from aes_audit.evidence.artworks import ArtSet, Artwork
-from aes_audit.evidence.batches import WHOLE, Part, fixed_batches
+from aes_audit.evidence.batches import WHOLE, Part
 from aes_audit.evidence.bench import Bench, Known, Shown
+from aes_audit.evidence.engines.protocol import Engine
 from aes_audit.evidence.keys import digest
-from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.schema import ARTIST, CONTROL_ARM, STYLE, WORDS
 from aes_audit.evidence.scorers import BATCH
+from aes_audit.evidence.showing import show
 from aes_audit.evidence.store import Store
 from aes_audit.evidence.table import Evidence
 from aes_audit.rewards.protocol import ResolvedReward
@@ -21,7 +22,7 @@ __all__ = ["Exhibit", "collect_art", "exhibits", "shuffled_captions"]
 
 
 def collect_art(
-    art: ArtSet, rewards: Sequence[ResolvedReward], store: Store, progress: Progress, part: Part = WHOLE
+    art: ArtSet, rewards: Sequence[ResolvedReward], store: Store, engine: Engine, part: Part = WHOLE
 ) -> Evidence:
     """The `art` evidence: every work under its caption and under another work's, the control arm under its own.
 
@@ -29,7 +30,7 @@ def collect_art(
     Raises InfrastructureError or StoreUnusable.
     """
     bench = Bench.of(art.digest, rewards, store)
-    return Evidence.from_rows(_rows(art, bench, progress, part), source=art.name)
+    return Evidence.from_rows(_rows(art, bench, engine, part), source=art.name)
 
 
 def shuffled_captions(works: Sequence[Artwork]) -> list[str | None]:
@@ -60,13 +61,11 @@ def exhibits(art: ArtSet) -> list[Exhibit]:
     ]
 
 
-def _rows(art: ArtSet, bench: Bench, progress: Progress, part: Part) -> Iterator[Mapping[str, Any]]:
+def _rows(art: ArtSet, bench: Bench, engine: Engine, part: Part) -> Iterator[Mapping[str, Any]]:
     plan = part.of(exhibits(art), BATCH)
-    with progress.bar(f"{art.name}: artworks", done=0, total=len(plan), unit="work") as tick:
-        for batch in fixed_batches(plan, BATCH):
-            for exhibit, known in zip(batch, bench.score([each.shown for each in batch]), strict=True):
-                yield from _work_rows(exhibit, known, bench, drawn=art.drawn)
-            tick(len(batch))
+    title = f"{art.name}: artworks"
+    for exhibit, known in show(bench, plan, lambda each: each.shown, engine, title=title, unit="work"):
+        yield from _work_rows(exhibit, known, bench, drawn=art.drawn)
 
 
 def _exhibits(model: str, works: Sequence[Artwork], *, shuffle: bool) -> Iterator[Exhibit]:

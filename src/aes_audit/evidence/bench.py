@@ -1,7 +1,7 @@
-"""Any pictures under any texts: scored in fixed batches, every picture decoded once for all rewards.
+"""Any pictures under any texts: what is known about them, and how rewards are asked for the rest.
 
-A batch of pictures is all that is in memory, and every score is kept at once, so that a run that was cut short goes on
-where it was.
+Every picture is decoded once for all rewards. A batch of pictures is all that is in memory, and every score is kept at
+once, so that a run that was cut short goes on where it was.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from aes_audit.evidence.art_pictures import Picture, Unopened, Unreadable
 from aes_audit.evidence.keys import score_key
-from aes_audit.evidence.scorers import NO_SCORE, Kept, Scorer, reward_scorer
-from aes_audit.evidence.store import Store
+from aes_audit.evidence.scorers import NO_SCORE, Kept, Question, Scorer, recorded, reward_scorer, score_record
+from aes_audit.evidence.store import ImageRecord, Store
 from aes_audit.rewards.protocol import Answer, ResolvedReward
 
 if TYPE_CHECKING:
@@ -46,6 +46,11 @@ class Known:
     scores: Mapping[str, Mapping[str, Answer] | None]
     """reward -> text -> answer; None for a reward that has not been asked"""
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is left to ask."""
+        return None not in self.scores.values()
+
 
 @dataclass(frozen=True, slots=True)
 class Bench:
@@ -71,68 +76,59 @@ class Bench:
             return {"value": None, "error": known.error or NO_SCORE}
         return {**answer.extra, "value": answer.value, "error": answer.error}
 
-    def known(self, shown: Shown) -> Known:
-        """What is stored about a picture, without decoding it."""
-        try:
-            key = shown.picture.key()
-        except Unreadable as error:
-            return Known(None, str(error), {})
-        record = self.store.scores(_fault_key(key))
-        if record is not None:
-            return Known(None, str(record["error"]), {})
+    def known(self, batch: Sequence[Shown]) -> list[Known]:
+        """What is stored about pictures, without decoding them."""
+        keys = [_key(shown) for shown in batch]
+        asked = [self._keys(key, shown) for key, shown in zip(keys, batch, strict=True)]
+        found = self.store.all_scores(one for each in asked for one in each)
+        records = [[next(found) for _ in each] for each in asked]
+        return [self._known(*each) for each in zip(keys, batch, records, strict=True)]
+
+    def _keys(self, key: str | Unreadable, shown: Shown) -> list[str]:
+        if isinstance(key, Unreadable):
+            return []
         texts = tuple(shown.texts.values())
-        scores = {name: self._recorded(scorer, key, texts) for name, scorer in self.scorers.items()}
-        return Known(key, None, scores)
+        return [_fault_key(key), *(score_key(scorer.identity, key, texts) for scorer in self.scorers.values())]
 
-    def _recorded(self, scorer: Scorer, key: str, texts: Sequence[str]) -> Mapping[str, Answer] | None:
-        record = self.store.scores(score_key(scorer.identity, key, texts))
-        values = record.get("values") if record else None
-        if record is None or not isinstance(values, list) or len(values) != len(texts):
-            return None
-        errors, extras = (record.get(name) or {} for name in ("errors", "extra"))
-        return {
-            text: Answer(None, errors.get(text, NO_SCORE))
-            if value is None
-            else Answer(value, None, extras.get(text, {}))
-            for text, value in zip(texts, values, strict=True)
-        }
+    def _known(self, key: str | Unreadable, shown: Shown, records: Sequence[Mapping[str, Any] | None]) -> Known:
+        if isinstance(key, Unreadable):
+            return Known(None, str(key), {})
+        fault, *scores = records
+        if fault is not None:
+            return Known(None, str(fault["error"]), {})
+        asked = _question(key, shown)
+        return Known(key, None, {name: recorded(each, asked) for name, each in zip(self.scorers, scores, strict=True)})
 
-    def score(self, batch: Sequence[Shown]) -> list[Known]:
-        """Everything about a batch; decodes it where an answer is missing."""
-        found = [self.known(shown) for shown in batch]
-        if not any(None in known.scores.values() for known in found):
-            return found
-        with self.store.lock(f"art {self.name}"):
-            found = [self.known(shown) for shown in batch]
-            if any(None in known.scores.values() for known in found):
-                self._answer(list(zip(batch, found, strict=True)))
-        return [self.known(shown) for shown in batch]
-
-    def _answer(self, batch: Sequence[tuple[Shown, Known]]) -> None:
+    def answer(self, batch: Sequence[Shown]) -> None:
+        """Ask what is not known about a batch, which is decoded for that, and keep it."""
+        known = list(zip(batch, self.known(batch), strict=True))
         # The parts of a batch depend on its pictures alone and not on what is stored: a score never depends on
         # which run it was made in.
-        for part in _parts([(shown, known.key) for shown, known in batch if known.key is not None], self.store):
-            wanted = [name for name in self.scorers if any(_lacks(batch, shown, name) for shown, _, _ in part)]
+        for part in _parts([(shown, found.key) for shown, found in known if found.key is not None], self.store):
+            wanted = [name for name in self.scorers if any(_lacks(known, shown, name) for shown, _, _ in part)]
             for name in wanted:
                 self._ask(self.scorers[name], part)
 
     def _ask(self, scorer: Scorer, part: Sequence[tuple[Shown, str, Image]]) -> None:
-        questions = [tuple(shown.texts.values()) for shown, _, _ in part]
-        answered = scorer.load()([image for _, _, image in part], questions)
-        for (_, key, _), texts, answers in zip(part, questions, answered, strict=True):
-            by_text = dict(zip(texts, answers, strict=True))
-            notes = {
-                "errors": {text: each.error for text, each in by_text.items() if each.error},
-                "extra": {text: dict(each.extra) for text, each in by_text.items() if each.extra},
+        questions = [_question(key, shown) for shown, key, _ in part]
+        answered = scorer.load()([image for _, _, image in part], [question.queries for question in questions])
+        self.store.put_all_scores(
+            {
+                score_key(scorer.identity, key, question.queries): score_record(scorer, question, answers)
+                for (_, key, _), question, answers in zip(part, questions, answered, strict=True)
             }
-            record: dict[str, Any] = {
-                "scorer": dict(scorer.identity),
-                "image_sha256": key,
-                "queries": list(texts),
-                "values": [each.value for each in answers],
-                **{name: found for name, found in notes.items() if found},
-            }
-            self.store.put_scores(score_key(scorer.identity, key, texts), record)
+        )
+
+
+def _key(shown: Shown) -> str | Unreadable:
+    try:
+        return shown.picture.key()
+    except Unreadable as error:
+        return error
+
+
+def _question(key: str, shown: Shown) -> Question:
+    return Question(ImageRecord(key, key, None, {}), tuple(shown.texts.values()))
 
 
 def _lacks(batch: Sequence[tuple[Shown, Known]], shown: Shown, name: str) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from aes_audit.evidence.batches import WHOLE, Part, fixed_batches
+from aes_audit.evidence.batches import WHOLE, Part
 from aes_audit.evidence.bench import Bench, Shown
 from aes_audit.evidence.emotion_tuples import EmotionTuple, TupleSet, filled
-from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.engines.protocol import Engine
 from aes_audit.evidence.schema import EMOTIONS
 from aes_audit.evidence.scorers import BATCH
+from aes_audit.evidence.showing import show
 from aes_audit.evidence.store import Store
 from aes_audit.evidence.table import Evidence
 from aes_audit.rewards.protocol import ResolvedReward
@@ -21,7 +22,7 @@ HAPPY = EMOTIONS[0]
 
 
 def collect_emotion(
-    tuples: TupleSet, rewards: Sequence[ResolvedReward], store: Store, progress: Progress, part: Part = WHOLE
+    tuples: TupleSet, rewards: Sequence[ResolvedReward], store: Store, engine: Engine, part: Part = WHOLE
 ) -> Evidence:
     """The `emotion` evidence of rewards: every picture under the captions of `captions_of`.
 
@@ -29,7 +30,7 @@ def collect_emotion(
     Raises InfrastructureError or StoreUnusable.
     """
     bench = Bench.of(tuples.digest, rewards, store)
-    return Evidence.from_rows(tuple_rows(tuples.model, tuples.tuples, bench, progress, part), source=tuples.name)
+    return Evidence.from_rows(tuple_rows(tuples.model, tuples.tuples, bench, engine, part), source=tuples.name)
 
 
 def captions_of(image: str) -> tuple[str, ...]:
@@ -42,18 +43,16 @@ def captions_of(image: str) -> tuple[str, ...]:
 
 
 def tuple_rows(
-    model: str, tuples: Sequence[EmotionTuple], bench: Bench, progress: Progress, part: Part = WHOLE
+    model: str, tuples: Sequence[EmotionTuple], bench: Bench, engine: Engine, part: Part = WHOLE
 ) -> Iterator[Mapping[str, Any]]:
     """The rows of tuples in order: per picture, reward and caption one."""
     plan = part.of(faces_shown(tuples), BATCH)
-    with progress.bar(f"{model}: faces", done=0, total=len(plan), unit="image") as tick:
-        for batch in fixed_batches(plan, BATCH):
-            for (one, image, shown), known in zip(batch, bench.score([shown for *_, shown in batch]), strict=True):
-                about = {"model": model, "set": "emotion", "item": one.id, "image": image, **one.columns.get(image, {})}
-                for name in bench.scorers:
-                    for prompt in shown.texts:
-                        yield {**about, "prompt": prompt, "scorer": name, **bench.outcome(shown, known, name, prompt)}
-            tick(len(batch))
+    asked = show(bench, plan, lambda each: each[-1], engine, title=f"{model}: faces", unit="image")
+    for (one, image, shown), known in asked:
+        about = {"model": model, "set": "emotion", "item": one.id, "image": image, **one.columns.get(image, {})}
+        for name in bench.scorers:
+            for prompt in shown.texts:
+                yield {**about, "prompt": prompt, "scorer": name, **bench.outcome(shown, known, name, prompt)}
 
 
 def faces_shown(tuples: Sequence[EmotionTuple]) -> list[tuple[EmotionTuple, str, Shown]]:

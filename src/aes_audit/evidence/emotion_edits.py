@@ -65,7 +65,7 @@ def collect_edited_emotion(
         relied_on += edited.values()
         records = {**{(item, HAPPY): record for item, record in happy.items()}, **edited}
         made = [_tuple(tuples, one, records, store) for one in tuples.templates.templates]
-        return list(tuple_rows(model, made, bench, engine.progress))
+        return list(tuple_rows(model, made, bench, engine))
 
     return Evidence.from_rows(until_intact(model, store, attempt), source=model)
 

@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ def _drawn() -> TupleSet:
             "id": face.id,
             "emotion": emotion,
         }
-        return DrawnPicture(identity, 64 * 64, lambda: face.draw(emotion))
+        return DrawnPicture(identity, 64 * 64, partial(face.draw, emotion))
 
     faces = face_tuples()
     tuples = tuple(

@@ -15,10 +15,11 @@ from typing import Any
 from aes_audit.errors import UsageError
 from aes_audit.evidence.art_pictures import FilePicture
 from aes_audit.evidence.artworks import Artwork, is_inside, table_in, table_rows
-from aes_audit.evidence.batches import WHOLE, Part, fixed_batches
+from aes_audit.evidence.batches import WHOLE, Part
 from aes_audit.evidence.bench import Bench, Shown
-from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.engines.protocol import Engine
 from aes_audit.evidence.scorers import BATCH
+from aes_audit.evidence.showing import show
 from aes_audit.evidence.store import Store
 from aes_audit.evidence.table import Evidence
 from aes_audit.rewards.protocol import ResolvedReward
@@ -73,7 +74,7 @@ def collect_photographs(
     photographs: PhotographSet,
     rewards: Sequence[ResolvedReward],
     store: Store,
-    progress: Progress,
+    engine: Engine,
     part: Part = WHOLE,
 ) -> Evidence:
     """`pairs` evidence of the model PHOTOGRAPHS: both pictures under the wide caption, by every reward.
@@ -81,7 +82,7 @@ def collect_photographs(
     Touches a reward only for what the store does not hold. Raises InfrastructureError or StoreUnusable.
     """
     bench = Bench.of(photographs.digest, rewards, store)
-    return Evidence.from_rows(_rows(photographs, bench, progress, part), source=photographs.name)
+    return Evidence.from_rows(_rows(photographs, bench, engine, part), source=photographs.name)
 
 
 def showings(photographs: PhotographSet) -> list[tuple[str, str, Shown]]:
@@ -93,15 +94,13 @@ def showings(photographs: PhotographSet) -> list[tuple[str, str, Shown]]:
     ]
 
 
-def _rows(photographs: PhotographSet, bench: Bench, progress: Progress, part: Part) -> Iterator[Mapping[str, Any]]:
+def _rows(photographs: PhotographSet, bench: Bench, engine: Engine, part: Part) -> Iterator[Mapping[str, Any]]:
     plan = part.of(showings(photographs), BATCH)
-    with progress.bar(f"{photographs.name}: photographs", done=0, total=len(plan), unit="image") as tick:
-        for batch in fixed_batches(plan, BATCH):
-            for (image, item, shown), known in zip(batch, bench.score([shown for *_, shown in batch]), strict=True):
-                about = {"model": PHOTOGRAPHS, "set": "pairs", "item": item, "image": image, "prompt": "wide"}
-                for name in bench.scorers:
-                    yield {**about, "scorer": name, **bench.outcome(shown, known, name, "wide")}
-            tick(len(batch))
+    title = f"{photographs.name}: photographs"
+    for (image, item, shown), known in show(bench, plan, lambda each: each[-1], engine, title=title, unit="image"):
+        about = {"model": PHOTOGRAPHS, "set": "pairs", "item": item, "image": image, "prompt": "wide"}
+        for name in bench.scorers:
+            yield {**about, "scorer": name, **bench.outcome(shown, known, name, "wide")}
 
 
 def _cell(where: str, name: str, cell: object) -> str:

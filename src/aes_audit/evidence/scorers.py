@@ -17,7 +17,18 @@ from aes_audit.evidence.store import ImageRecord, Store
 from aes_audit.judges.protocol import DetailedJudge, DimensionJudge, ResolvedJudge
 from aes_audit.rewards.protocol import Answer, ResolvedReward, answers
 
-__all__ = ["BATCH", "NO_SCORE", "Kept", "Question", "Scorer", "judge_scorer", "judged", "recorded", "reward_scorer"]
+__all__ = [
+    "BATCH",
+    "NO_SCORE",
+    "Kept",
+    "Question",
+    "Scorer",
+    "judge_scorer",
+    "judged",
+    "recorded",
+    "reward_scorer",
+    "score_record",
+]
 
 NO_SCORE = "the scorer returned no finite score"
 
@@ -105,7 +116,11 @@ class _ScoringHands:
         results = self._ask(images, [question.queries for question in questions])
         found = zip(batch.entries, results, strict=True)
         self._store.put_all_scores(
-            {key: _record(self._scorer, asked, answered) for (key, asked), answered in found if key in batch.wanted}
+            {
+                key: score_record(self._scorer, asked, answered)
+                for (key, asked), answered in found
+                if key in batch.wanted
+            }
         )
 
     def finish(self) -> None:
@@ -127,7 +142,8 @@ def recorded(record: Mapping[str, Any] | None, question: Question) -> Mapping[st
     }
 
 
-def _record(scorer: Scorer, question: Question, answered: Sequence[Answer]) -> Mapping[str, Any]:
+def score_record(scorer: Scorer, question: Question, answered: Sequence[Answer]) -> Mapping[str, Any]:
+    """What the store keeps of a scorer's answers, one per query in order."""
     by_query = dict(zip(question.queries, answered, strict=True))
     notes = {
         "errors": {query: answer.error for query, answer in by_query.items() if answer.error},

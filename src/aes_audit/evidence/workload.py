@@ -173,7 +173,7 @@ def _judged(judge: ResolvedJudge, work: Work) -> Work:
 
 def shown_work(bench: Bench, set_: str, model: str, shown: Sequence[Shown]) -> Iterator[Work]:
     """What the rewards of a bench are asked about pictures that are there."""
-    known = [bench.known(each) for each in shown]
+    known = bench.known(shown)
     readable = [(each, found) for each, found in zip(shown, known, strict=True) if found.error is None]
     answers = sum(len(each.texts) for each, _ in readable)
     for name, scorer in bench.scorers.items():

@@ -66,9 +66,7 @@ class LiveArt:
         from aes_audit.evidence.art import collect_art
 
         session = self.session
-        return collect_art(
-            self.art, self.rewards, session.store, session.engine.progress, session.part(self.set, model)
-        )
+        return collect_art(self.art, self.rewards, session.store, session.engine, session.part(self.set, model))
 
     def work(self, model: str) -> Iterator[Work]:
         """Every reward is asked about every work."""

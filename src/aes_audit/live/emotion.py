@@ -147,9 +147,7 @@ class LiveTuples(LiveEmotion):
         from aes_audit.evidence.emotion import collect_emotion
 
         session = self.session
-        return collect_emotion(
-            self.tuples, self.rewards, session.store, session.engine.progress, session.part(self.set, model)
-        )
+        return collect_emotion(self.tuples, self.rewards, session.store, session.engine, session.part(self.set, model))
 
     def work(self, model: str) -> Iterator[Work]:
         """Every reward is asked about every picture."""

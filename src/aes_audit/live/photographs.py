@@ -63,7 +63,7 @@ class LivePhotographs:
 
         session = self.session
         return collect_photographs(
-            self.photographs, self.rewards, session.store, session.engine.progress, session.part(self.set, model)
+            self.photographs, self.rewards, session.store, session.engine, session.part(self.set, model)
         )
 
     def work(self, model: str) -> Iterator[Work]:
