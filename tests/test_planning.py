@@ -54,7 +54,7 @@ def config(
         evidence=Path("e.parquet") if evidence else None,
         engine="local",
         json_path=None,
-        store=Path(".aes_audit"),
+        store=".aes_audit",
         inconclusive="fail",
         early_stop="curtail",
         thresholds=Path("t.toml"),

@@ -67,7 +67,12 @@ OPTIONS = (
         "",
         "write a run folder here, also when audits fail: a page with plots and pairs, the results file, the evidence",
     ),
-    Option("--audit-store", "DIR", ".aes_audit", "where images and scores are kept between runs"),
+    Option(
+        "--audit-store",
+        "STORE",
+        ".aes_audit",
+        "where images and scores are kept between runs: a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX",
+    ),
     Option(
         "--audit-inconclusive",
         "POLICY",

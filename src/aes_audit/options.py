@@ -13,6 +13,7 @@ import pytest
 
 from aes_audit.errors import UsageError
 from aes_audit.evidence.batches import WHOLE, Part
+from aes_audit.evidence.storage.address import checked_address, is_url
 from aes_audit.option_table import OPTIONS, Option
 from aes_audit.option_values import RepeatPlan
 from aes_audit.resources import packaged_thresholds
@@ -25,6 +26,7 @@ __all__ = [
     "RUN_KEY",
     "AuditConfig",
     "collecting_config",
+    "names_audits",
     "read_config",
 ]
 
@@ -66,8 +68,8 @@ class AuditConfig:
     """Who runs the stages."""
     json_path: Path | None
     """Where to write the results file."""
-    store: Path
-    """Root of the content-addressed store."""
+    store: str
+    """Address of the content-addressed store: a folder or a URL."""
     inconclusive: str
     """Policy for verdicts that could be either: fail, warn or skip."""
     early_stop: str
@@ -150,6 +152,13 @@ def read_config(config: pytest.Config) -> AuditConfig:
     )
 
 
+def names_audits(config: pytest.Config) -> bool:
+    """Whether the command line, and not only the ini file, is about audits."""
+    paths = [Path(argument.split("::")[0]) for argument in config.args]
+    typed = (config.getoption(f"audit_{name}") for name in ("model", "base_model", "reward", "judge", "evidence"))
+    return any("audits" in path.parts for path in paths) or any(typed)
+
+
 def _named(value: Mapping[str, Any], path: Callable[[str], Path]) -> dict[str, Any]:
     """What is measured, with what and where it is kept: the fields that the suite and `aes-audit collect` share."""
     return {
@@ -159,7 +168,7 @@ def _named(value: Mapping[str, Any], path: Callable[[str], Path]) -> dict[str, A
         "judges": tuple(value["audit_judge"]),
         "profile": value["audit_profile"],
         "engine": value["audit_engine"],
-        "store": path("audit_store"),
+        "store": _store(value["audit_store"], path),
         "inconclusive": value["audit_inconclusive"],
         "baselines": path("audit_baselines"),
         "device": value["audit_device"],
@@ -204,6 +213,10 @@ def _refuse_half_a_plan(config: pytest.Config, value: Mapping[str, Any]) -> None
         raise UsageError("--audit-plan: recorded evidence asks for no model; drop --evidence, or --audit-plan.")
     if config.getoption("update_snapshots", False) or config.getoption("update_new_snapshots_only", False):
         raise UsageError("--audit-plan measures nothing that could become a baseline: drop --snapshot-update.")
+
+
+def _store(address: str, path: Callable[[str], Path]) -> str:
+    return checked_address(address) if is_url(address) else str(path("audit_store"))
 
 
 def _art(named: str | None, path: Callable[[str], Path]) -> str | None:

@@ -15,7 +15,8 @@ import pytest
 
 from aes_audit.errors import InvalidBaseline, UsageError
 from aes_audit.evidence.progress import Progress
-from aes_audit.options import AuditConfig, read_config
+from aes_audit.evidence.storage.address import folder_of, local_folder
+from aes_audit.options import AuditConfig, names_audits, read_config
 from aes_audit.planning import Case
 from aes_audit.report.annotations import gate_annotations
 from aes_audit.report.escaping import printable
@@ -27,6 +28,7 @@ from aes_audit.report.results import Entry, prepare_results, results_of, run_pro
 from aes_audit.report.run_folder import PAGE, prepare_folder, refuse_within
 from aes_audit.report.step_summary import write_step_summary
 from aes_audit.report.table import Line, images_saved, verdict_lines
+from aes_audit.workers import Workers, refuse_several_drivers
 
 if TYPE_CHECKING:
     from aes_audit.live.forecast import RunPlan
@@ -61,7 +63,7 @@ class AuditRun:
         self.config: AuditConfig = read_config(pytest_config)
         self.entries: list[Entry] = []
         self.is_worker = hasattr(pytest_config, "workerinput")
-        if self._writes_unblessed and self._is_distributed and self._names_audits:
+        if self._writes_unblessed and self._is_distributed and names_audits(self._pytest):
             # The workers collect, and none of them could end the run with one sentence.
             raise UsageError(_UNBLESSED)
         if self.config.plan:
@@ -72,7 +74,7 @@ class AuditRun:
         if self.config.report_path and not self.is_worker and not self.config.plan:
             prepare_folder(self.config.report_path)
             refuse_within(self.config.report_path, self._other_places)
-        self._handover = Handover(self.config.store, self.config.run)
+        self._handover = Handover(local_folder(self.config.store), self.config.run)
         if self._asks_for_audits:
             _ = self.session
 
@@ -81,6 +83,8 @@ class AuditRun:
         """The audit session; opening it looks everything up and loads nothing."""
         from aes_audit.opening import open_session
 
+        if self.is_worker or self._is_distributed:
+            refuse_several_drivers(self.config)
         return open_session(self.config, Progress(self._on_terminal, self._uncaptured))
 
     @cached_property
@@ -106,7 +110,7 @@ class AuditRun:
             "--evidence": self.config.evidence,
             "--audit-json": self.config.json_path,
             "--junitxml": Path(os.path.expandvars(junit)).expanduser() if junit else None,
-            "--audit-store": self.config.store,
+            "--audit-store": folder_of(self.config.store),
             "--audit-baselines": self.config.baselines,
         }
 
@@ -118,21 +122,20 @@ class AuditRun:
 
     @property
     def _is_distributed(self) -> bool:
-        return not self.is_worker and bool(self._pytest.getoption("numprocesses", None))
+        return not self.is_worker and self._pytest.getoption("dist", "no") != "no"
+
+    def workers(self, count: int) -> Workers | None:
+        """What each of so many workers of xdist may use; None where none of them runs a model."""
+        from aes_audit.live.session import LiveSession
+
+        if not (self.opened and isinstance(self.session, LiveSession)):
+            return None
+        return Workers.of(count, self.session.device, self.session.cases)
 
     @property
     def _asks_for_audits(self) -> bool:
         # Only decides how early a fault is reported: audits found later open the session when they are collected.
-        return self.config.names_subjects or self._names_audits
-
-    @property
-    def _names_audits(self) -> bool:
-        """Whether the command line, and not only the ini file, is about audits."""
-        paths = [Path(argument.split("::")[0]) for argument in self._pytest.args]
-        typed = (
-            self._pytest.getoption(f"audit_{name}") for name in ("model", "base_model", "reward", "judge", "evidence")
-        )
-        return any("audits" in path.parts for path in paths) or any(typed)
+        return self.config.names_subjects or names_audits(self._pytest)
 
     @property
     def opened(self) -> bool:
@@ -196,7 +199,11 @@ class AuditRun:
 
     def header(self) -> list[str]:
         """What is audited, where and with what."""
-        return self.session.header() if self.opened else []
+        if not self.opened:
+            return []
+        count = len(self._pytest.getoption("tx", ())) if self._is_distributed else 0
+        workers = self.workers(count) if count else None
+        return [*self.session.header(), *([workers.header] if workers else [])]
 
     def finish(self, *, interrupted: bool) -> bool:
         """Write what was asked for: results file, run folder, step summary; false when one of them could not be."""

@@ -24,19 +24,19 @@ Requests = Callable[[str], Iterable[ImageRequest]]
 
 @dataclass
 class Spending:
-    """The money side of one run; its processes share the budget through a file in the store."""
+    """The money side of one run; its processes share the budget through a file beside the store's locks."""
 
     limit_usd: float | None
     """What --audit-budget allows; None for no limit."""
     run: str
     """The run's name."""
-    store: Path
-    """Root of the store."""
+    local: Path
+    """Folder of the store that belongs to this machine."""
 
     @cached_property
     def budget(self) -> Budget:
         """What every call of this run is paid from."""
-        return Budget(self.limit_usd, self.store / "locks" / f"budget-{self.run}.json")
+        return Budget(self.limit_usd, self.local / "locks" / f"budget-{self.run}.json")
 
     def paid(self, model: ResolvedGenerator) -> ResolvedGenerator:
         """A hosted model on this run's budget, any other as it is. Raises UsageError for an unknown price."""
@@ -71,7 +71,7 @@ class Spending:
 
 def _images_to_make(model: HostedModel, requests: Iterable[ImageRequest], store: Store) -> int:
     keys = {image_key(model.identity, asked.prompt, asked.seed) for asked in requests}
-    return sum(store.image(key) is None for key in keys)
+    return sum(record is None for record in store.images(keys))
 
 
 def _cost(model: HostedModel, wanted: int) -> str:

@@ -96,7 +96,7 @@ def _filled(root: Path, *, value: float = 1.0) -> Store:
 
 
 def test_a_merge_takes_what_is_missing_and_does_nothing_the_second_time(tmp_path: Path) -> None:
-    source, target = _filled(tmp_path / "one").root, tmp_path / "all"
+    source, target = _filled(tmp_path / "one").local, tmp_path / "all"
     assert main(["merge", str(source), "--into", str(target)]) == 0
     assert contents(target) == contents(source)
     assert all((target / name).stat().st_ino == (source / name).stat().st_ino for name in contents(source))
@@ -106,14 +106,14 @@ def test_a_merge_takes_what_is_missing_and_does_nothing_the_second_time(tmp_path
 
 
 def test_without_links_objects_are_copied(tmp_path: Path) -> None:
-    source = _filled(tmp_path / "one").root
+    source = _filled(tmp_path / "one").local
     with patch("os.link", side_effect=OSError("another file system")):
         assert main(["merge", str(source), "--into", str(tmp_path / "all")]) == 0
     assert contents(tmp_path / "all") == contents(source)
 
 
 def test_a_conflict_is_named_and_nothing_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    one, other = _filled(tmp_path / "one").root, _filled(tmp_path / "other", value=2.0).root
+    one, other = _filled(tmp_path / "one").local, _filled(tmp_path / "other", value=2.0).local
     before = contents(one), contents(other)
     assert main(["merge", str(one), str(other), "--into", str(tmp_path / "all")]) == 1
     assert f"scores/bb/{'b' * 64}.json in values" in capsys.readouterr().err
@@ -122,7 +122,7 @@ def test_a_conflict_is_named_and_nothing_is_lost(tmp_path: Path, capsys: pytest.
 
 
 def test_damaged_objects_are_left_out_and_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    good, bad = _filled(tmp_path / "good").root, _filled(tmp_path / "bad").root
+    good, bad = _filled(tmp_path / "good").local, _filled(tmp_path / "bad").local
     for path in (bad / "blobs").rglob("*.png"):
         path.write_bytes(b"not what it was")
     assert main(["merge", str(bad), "--into", str(tmp_path / "all")]) == 1

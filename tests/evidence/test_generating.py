@@ -105,7 +105,7 @@ class TestWholeBatches:
 
     def test_a_lost_image_is_made_again_with_its_batch_and_only_it_is_replaced(self, store: Store) -> None:
         records = generate(NoiseGenerator(), store)
-        (store.root / "images" / records[5].key[:2] / f"{records[5].key}.json").unlink()
+        (store.local / "images" / records[5].key[:2] / f"{records[5].key}.json").unlink()
         generator = NoiseGenerator()
         assert generate(generator, store) == records
         assert generator.calls == [["text 4", "text 5", "text 6", "text 7"]]
@@ -125,7 +125,7 @@ class TestIndependentImages:
     def test_only_missing_images_are_requested_chunk_by_chunk(self, store: Store) -> None:
         records = generate(NoiseGenerator(), store)
         for lost in (1, 2, 5, 8, 9):
-            (store.root / "images" / records[lost].key[:2] / f"{records[lost].key}.json").unlink()
+            (store.local / "images" / records[lost].key[:2] / f"{records[lost].key}.json").unlink()
         generator = NoiseGenerator(independent=True, batch_size=2)
         assert generate(generator, store) == records
         assert generator.calls == [["text 1", "text 2"], ["text 5", "text 8"], ["text 9"]]
@@ -188,7 +188,7 @@ class TestBackground:
                     assert written.wait(30), "writing goes on meanwhile"
                 return super().generate(requests)
 
-        assert len(generate(Waiting(), Slow(store.root))) == 10
+        assert len(generate(Waiting(), Slow(store.local))) == 10
 
     def test_no_more_than_one_batch_is_waiting(self, store: Store) -> None:
         ahead: list[int] = []
@@ -208,7 +208,7 @@ class TestBackground:
 
         generator = NoiseGenerator()
         with pytest.raises(StoreUnusable, match="the disk is full"):
-            generate(generator, Full(store.root))
+            generate(generator, Full(store.local))
         assert len(generator.calls) <= 2
 
     def test_the_last_batch_is_not_lost_when_it_cannot_be_written(self, store: Store) -> None:
@@ -222,7 +222,7 @@ class TestBackground:
                 super().put_image(key, png, record)
 
         with pytest.raises(StoreUnusable, match="the disk is full"):
-            generate(NoiseGenerator(), FullAtTheEnd(store.root))
+            generate(NoiseGenerator(), FullAtTheEnd(store.local))
         assert missing(NoiseGenerator(), store) == [9]
 
     def test_control_c_while_a_batch_is_drawn_keeps_the_batches_before(self, store: Store) -> None:
@@ -238,7 +238,7 @@ class TestBackground:
         with pytest.raises(KeyboardInterrupt):
             generate(Interrupted(), store)
         assert missing(NoiseGenerator(), store) == [8, 9]
-        assert not list(store.root.glob("**/*.tmp"))
+        assert not list(store.local.glob("**/*.tmp"))
         assert threading.active_count() == 1 or not [
             thread for thread in threading.enumerate() if thread.name.startswith("aes_audit-images")
         ]

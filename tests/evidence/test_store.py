@@ -39,7 +39,7 @@ def store(tmp_path: Path) -> Store:
 
 def only(store: Store, pattern: str) -> Path:
     """The one file of the store that matches."""
-    (path,) = store.root.glob(pattern)
+    (path,) = store.local.glob(pattern)
     return path
 
 
@@ -51,8 +51,8 @@ def test_an_image_comes_back_with_its_record(store: Store) -> None:
     record = {"prompt": "a cat", "steps": 32, "size": [64, 64], "sha256": sha256, "bytes": len(PNG)}
     assert found == ImageRecord(KEY, sha256, None, record)
     assert store.read_image(found) == PNG
-    assert (store.root / "blobs" / sha256[:2] / f"{sha256}.png").read_bytes() == PNG
-    assert (store.root / "images" / KEY[:2] / f"{KEY}.json").is_file()
+    assert (store.local / "blobs" / sha256[:2] / f"{sha256}.png").read_bytes() == PNG
+    assert (store.local / "images" / KEY[:2] / f"{KEY}.json").is_file()
 
 
 def test_a_missing_image_keeps_its_reason_and_has_no_file(store: Store) -> None:
@@ -60,7 +60,7 @@ def test_a_missing_image_keeps_its_reason_and_has_no_file(store: Store) -> None:
     found = store.image(KEY)
     assert found is not None
     assert (found.sha256, found.error, found.record["prompt"]) == (None, "refused by the provider", "a cat")
-    assert not list(store.root.glob("blobs/*/*"))
+    assert not list(store.local.glob("blobs/*/*"))
     with pytest.raises(ValueError, match="refused by the provider"):
         store.read_image(found)
 
@@ -91,7 +91,7 @@ def test_what_is_put_again_replaces_what_was_there(store: Store) -> None:
 def test_two_keys_may_share_an_image_file(store: Store) -> None:
     store.put_image(KEY, PNG, {"seed": 1})
     store.put_image(OTHER, PNG, {"seed": 2})
-    assert len(list(store.root.glob("blobs/*/*.png"))) == 1
+    assert len(list(store.local.glob("blobs/*/*.png"))) == 1
     assert [store.image(key).record["seed"] for key in (KEY, OTHER)] == [1, 2]  # type: ignore[union-attr]
 
 
@@ -157,7 +157,7 @@ def test_a_file_that_is_no_record_counts_as_absent(store: Store, content: bytes)
 
 def test_a_record_under_another_key_counts_as_absent(store: Store) -> None:
     store.put_scores(KEY, {"values": [1.0]})
-    target = store.root / "scores" / OTHER[:2] / f"{OTHER}.json"
+    target = store.local / "scores" / OTHER[:2] / f"{OTHER}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     only(store, "scores/*/*.json").rename(target)
     assert store.scores(OTHER) is None
@@ -175,7 +175,7 @@ def test_a_record_that_json_cannot_hold_is_refused_and_leaves_nothing(store: Sto
     with pytest.raises(TypeError, match="JSON cannot hold"):
         store.put_scores(KEY, {"values": [value]})
     assert store.scores(KEY) is None
-    assert not list(store.root.glob("**/*.tmp"))
+    assert not list(store.local.glob("**/*.tmp"))
 
 
 def test_a_lookup_reads_one_small_file_and_never_the_image(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,8 +193,8 @@ def test_a_lookup_reads_one_small_file_and_never_the_image(store: Store, monkeyp
 
 
 def test_a_new_store_hides_itself_from_git_and_from_backups(store: Store) -> None:
-    assert (store.root / ".gitignore").read_text() == "*\n"
-    assert (store.root / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55")
+    assert (store.local / ".gitignore").read_text() == "*\n"
+    assert (store.local / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55")
 
 
 def test_a_folder_with_other_files_is_not_hidden_from_git_and_keeps_them(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_opening_a_store_removes_what_dead_writers_left_and_nothing_younger(stor
     for path in (dead, alive):
         path.write_text("half")
     os.utime(dead, (time.time() - 3700,) * 2)
-    Store(store.root)
+    Store(store.local)
     assert not dead.exists()
     assert alive.exists()
     assert store.scores(KEY) == {"values": [1.0]}
@@ -232,16 +232,16 @@ files.write(Path(sys.argv[1]), b"half")
     target = only(store, "scores/*") / "torn.json"
     killed = subprocess.run([sys.executable, "-c", script, str(target)], check=False)
     assert killed.returncode == -signal.SIGKILL
-    (left,) = store.root.glob("**/*.tmp")
+    (left,) = store.local.glob("**/*.tmp")
     alive = left.with_name(left.name.replace(f".{left.name.split('.')[-3]}.", f".{os.getpid()}."))
     alive.write_bytes(b"half")
-    Store(store.root)
-    assert list(store.root.glob("**/*.tmp")) == [alive]
+    Store(store.local)
+    assert list(store.local.glob("**/*.tmp")) == [alive]
 
 
 def test_opening_a_store_again_finds_everything(store: Store) -> None:
     store.put_image(KEY, PNG, {})
-    again = Store(store.root)
+    again = Store(store.local)
     assert again.image(KEY) == store.image(KEY)
 
 
@@ -253,7 +253,7 @@ def test_a_file_in_the_place_of_the_store_is_said(tmp_path: Path) -> None:
 
 
 def test_a_file_in_the_place_of_a_room_is_said(store: Store) -> None:
-    (store.root / "scores").write_text("")
+    (store.local / "scores").write_text("")
     with pytest.raises(StoreUnusable, match="a file is in the place of a folder"):
         store.put_scores(KEY, {})
     with pytest.raises(StoreUnusable, match="a file is in the place of a folder"):
@@ -261,7 +261,7 @@ def test_a_file_in_the_place_of_a_room_is_said(store: Store) -> None:
 
 
 def test_a_folder_in_the_place_of_a_record_is_said(store: Store) -> None:
-    (store.root / "scores" / KEY[:2] / f"{KEY}.json").mkdir(parents=True)
+    (store.local / "scores" / KEY[:2] / f"{KEY}.json").mkdir(parents=True)
     with pytest.raises(StoreUnusable, match="a folder is in the place of a file"):
         store.scores(KEY)
     with pytest.raises(StoreUnusable, match="a folder is in the place of a file"):
@@ -294,12 +294,12 @@ def test_a_refused_write_is_one_sentence_and_leaves_no_trace(
         store.put_image(KEY, PNG, {})
     monkeypatch.undo()
     message = str(caught.value)
-    assert str(store.root) in message
+    assert str(store.local) in message
     assert "\n" not in message
     assert message.endswith(".")
     assert store.scores(KEY) == {"values": [1.0]}
     assert store.image(KEY) is None
-    assert not list(store.root.glob("**/*.tmp"))
+    assert not list(store.local.glob("**/*.tmp"))
 
 
 def test_an_image_whose_record_could_not_be_written_was_never_made(
@@ -315,7 +315,7 @@ def test_an_image_whose_record_could_not_be_written_was_never_made(
     monkeypatch.setattr(os, "replace", full_for_records)
     with pytest.raises(StoreUnusable):
         store.put_image(KEY, PNG, {})
-    assert list(store.root.glob("blobs/*/*.png"))
+    assert list(store.local.glob("blobs/*/*.png"))
     assert store.image(KEY) is None
 
 
@@ -326,7 +326,7 @@ def test_an_interrupted_write_leaves_no_trace(store: Store, monkeypatch: pytest.
     monkeypatch.setattr(os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
         store.put_scores(KEY, {})
-    assert not list(store.root.glob("scores/*/*"))
+    assert not list(store.local.glob("scores/*/*"))
 
 
 def test_a_file_system_that_cannot_sync_folders_is_good_enough(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

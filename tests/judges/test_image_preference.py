@@ -47,7 +47,7 @@ def values(rows: Sequence[Mapping[str, Any]]) -> list[float | None]:
 
 def scores_in(store: Store) -> int:
     """Answers that are kept."""
-    return len(list((store.root / "scores").rglob("*.json")))
+    return len(list((store.local / "scores").rglob("*.json")))
 
 
 def pairs(store: Store, *levels: tuple[int, int], orders: str = "both") -> list[PairJob]:
@@ -235,7 +235,7 @@ class TestAnswers:
             rows = asked_about(judge_at(host, limits={"concurrency": 1}), pairs(store, (10, 200)), store)
         assert values(rows) == [1.0]
         assert len(host.asked) == 6
-        notes = [json.loads(file.read_text())["record"] for file in (store.root / "scores").rglob("*.json")]
+        notes = [json.loads(file.read_text())["record"] for file in (store.local / "scores").rglob("*.json")]
         assert [note["attempts"] for note in notes] == [3, 3]
         assert {note["notes"]["model"] for note in notes} == {"looker-001"}
 
@@ -356,7 +356,7 @@ class TestResume:
         with lookers_host() as host:
             judge = judge_at(host)
             asked_about(judge, pairs(store, (10, 200)), store)
-            file = next((store.root / "scores").rglob("*.json"))
+            file = next((store.local / "scores").rglob("*.json"))
             file.write_text(file.read_text().replace('"answer":', '"answer":1', 1))
             assert values(asked_about(judge, pairs(store, (10, 200)), store)) == [1.0]
         assert len(host.asked) == 3

@@ -56,7 +56,7 @@ def test_rescoring_asks_the_scorers_again_about_the_stored_images(live: LiveProj
     estimate = json.loads((live.root / "results.json").read_text())["measurements"][0]["estimate"]
     images = contents(live.root / ".aes_audit" / "images")
     store = Store(live.root / ".aes_audit")
-    for file in contents(store.root / "scores"):
+    for file in contents(store.local / "scores"):
         record = store.scores(file.stem)
         assert record is not None
         if record["scorer"]["kind"] != "clip":

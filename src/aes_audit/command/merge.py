@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from aes_audit.command.argument_types import OneLineParser
 
@@ -22,7 +21,7 @@ def merge(arguments: Sequence[str]) -> int:
     typed = _parser().parse_args(arguments)
     from aes_audit.evidence.merging import merge_stores
 
-    done = merge_stores([Path(store) for store in typed.stores], Path(typed.into))
+    done = merge_stores(typed.stores, typed.into)
     print(f"{typed.into}: {done.taken} objects taken, {done.there} there already", file=sys.stderr)
     _name("left out", done.damaged, "the next run makes it again")
     _name("conflict", done.conflicts, f"{typed.into} keeps its own; remove the file that is wrong and merge again")

@@ -46,7 +46,7 @@ def _sheet(typed: argparse.Namespace) -> int:
     instructions = _lines(typed.instructions) if typed.instructions else list(INSTRUCTIONS[sheet.kind])
     questions = questions_of(sheet.kind, sheet.questions, guideline)
     wording = {"title": TITLES[sheet.kind], "instructions": instructions, "questions": questions}
-    find = folder_pictures(Path(typed.images)) if typed.images else store_pictures(Path(typed.audit_store))
+    find = folder_pictures(Path(typed.images)) if typed.images else store_pictures(typed.audit_store)
     write_folders(output, sheet, wording, find, form=typed.format, side=typed.side)
     # The key comes last: a key is the sign of a whole sheet.
     write_key(key, sheet)
@@ -209,7 +209,7 @@ def _add_sheet(parser: argparse.ArgumentParser) -> None:
     add("--key", metavar="FILE", help="what unblinds the answers (default: DIR.key.json)")
     pictures = parser.add_mutually_exclusive_group()
     pictures.add_argument(
-        "--audit-store", default=".aes_audit", metavar="DIR", help="the run's store (default: %(default)s)"
+        "--audit-store", default=".aes_audit", metavar="STORE", help="the run's store (default: %(default)s)"
     )
     pictures.add_argument("--images", metavar="DIR", help="pictures at [MODEL/]ITEM/original.png, wide.png or work.png")
     add("--prompts", metavar="NAME", help="the prompt set of the pairs: a shipped one or a .jsonl file")

@@ -9,6 +9,7 @@ from aes_audit.errors import InfrastructureError
 from aes_audit.evidence.batches import fixed_batches
 from aes_audit.evidence.drawing import ImageOperator
 from aes_audit.evidence.engines.protocol import Batch, Engine
+from aes_audit.evidence.engines.refusing import refuse_read_only
 from aes_audit.evidence.keys import image_key
 from aes_audit.evidence.store import ImageRecord, Store
 from aes_audit.generators.protocol import Generator, ImageRequest, ResolvedGenerator
@@ -108,11 +109,12 @@ def generate_images(
     if (complete := stage.records(store)) is not None:
         return complete
     for _ in range(ATTEMPTS):
+        refuse_read_only(stage, store)
         engine.run(stage, store)
         if (complete := stage.records(store)) is not None:
             return complete
         # Another process found an image changed and dropped it meanwhile.
-    raise InfrastructureError(f"{generator.name}: images vanish from {store.root}; give another --audit-store.")
+    raise InfrastructureError(f"{generator.name}: images vanish from {store.address}; give another --audit-store.")
 
 
 def key_of(generator: ResolvedGenerator, request: ImageRequest) -> str:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
+from pathlib import PurePosixPath
 
 from aes_audit.errors import UsageError
-from aes_audit.evidence import files
 from aes_audit.evidence.rates import better_known
 from aes_audit.evidence.records import decoded
+from aes_audit.evidence.storage.address import checked_address, folder_of, open_storage
+from aes_audit.evidence.storage.protocol import Storage
 from aes_audit.evidence.store import Store
 
 __all__ = ["Merged", "merge_stores"]
@@ -38,70 +39,77 @@ class Merged:
     """What is not what was stored, a sentence each; it was left where it was."""
 
 
-def merge_stores(sources: list[Path], into: Path) -> Merged:
-    """Lay stores together in the store `into`, which is made where there is none.
+def merge_stores(sources: Sequence[str], into: str) -> Merged:
+    """Lay stores together in the store at `into`, which is made where there is none.
 
     Whoever is interrupted merges again: what is there is verified and left. Nothing of the sources is changed.
     Raises UsageError for a source that is no store or the target itself, and StoreUnusable.
     """
-    for source in sources:
-        _refuse(source, into)
+    opened = [_source(source, into) for source in sources]
     target, done = Store(into), Merged()
-    for source in sources:
+    for source in opened:
         for room, suffix in _OBJECTS.items():
-            for path in _objects(source / room, suffix):
-                _take(path, target.root / path.relative_to(source), done)
-        for path in _objects(source / "rates", ".json"):
-            _take_rate(path, target)
+            take = partial(_take, source, target.storage)
+            for outcome, said in target.storage.each(take, _names(source, room, suffix)):
+                _count(done, outcome, said)
+        for name in _names(source, "rates", ".json"):
+            _take_rate(source, name, target)
     return done
 
 
-def _refuse(source: Path, into: Path) -> None:
-    if not any((source / room).is_dir() for room in _OBJECTS):
+def _source(source: str, into: str) -> Storage:
+    storage = open_storage(source)
+    if not _OBJECTS.keys() & set(storage.folders("")):
         raise UsageError(f"{source} is no store: it has none of the folders {', '.join(_OBJECTS)}.")
-    if into.exists() and source.resolve() == into.resolve():
+    if _place(source) == _place(into):
         raise UsageError(f"{source} cannot be merged into itself: give another --into.")
+    return storage
 
 
-def _objects(room: Path, suffix: str) -> Iterator[Path]:
+def _place(address: str) -> object:
+    folder = folder_of(address)
+    return checked_address(address) if folder is None else folder.resolve()
+
+
+def _names(storage: Storage, room: str, suffix: str) -> Iterator[str]:
     """The objects of a room, always in the same order."""
-    for folder in sorted(room.glob("??/")):
-        yield from sorted(path for path in folder.iterdir() if path.suffix == suffix and _KEY.fullmatch(path.stem))
+    for folder in storage.folders(room):
+        for name in storage.names(folder):
+            if name.endswith(suffix) and _KEY.fullmatch(_key(name)):
+                yield name
 
 
-def _take(path: Path, target: Path, done: Merged) -> None:
-    content = files.read(path) or b""
-    if not _is_intact(path, content):
-        done.damaged.append(f"{path} is not what was stored")
-        return
-    there = files.read(target)
+def _take(source: Storage, target: Storage, name: str) -> tuple[str, str]:
+    """What became of an object, as a field of Merged, and a sentence about it."""
+    content = source.read(name) or b""
+    if not _is_intact(name, content):
+        return "damaged", f"{source.address}/{name} is not what was stored"
+    there = target.read(name)
     if there is None:
-        _place(path, content, target)
-        done.taken += 1
+        target.adopt(name, content, source)
     elif there == content:
-        done.there += 1
-    elif not _is_intact(target, there):
-        files.write(target, content)
-        done.taken += 1
+        return "there", ""
+    elif _is_intact(name, there):
+        differing = _differing(there, content)
+        return "conflicts", f"{source.address}/{name} differs from {target.address}/{name}{differing}"
     else:
-        done.conflicts.append(f"{path} differs from {target}{_differing(there, content)}")
+        target.write(name, content)
+    return "taken", ""
 
 
-def _is_intact(path: Path, content: bytes) -> bool:
-    if path.suffix == ".png":
-        return hashlib.sha256(content).hexdigest() == path.stem
-    return decoded(path.stem, content) is not None
+def _count(done: Merged, outcome: str, said: str) -> None:
+    if outcome == "taken":
+        done.taken += 1
+    elif outcome == "there":
+        done.there += 1
+    else:
+        (done.damaged if outcome == "damaged" else done.conflicts).append(said)
 
 
-def _place(path: Path, content: bytes, target: Path) -> None:
-    """A second name for the file where both lie on one file system, which costs no room; else a copy."""
-    with files.refused(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        # The store replaces files and never writes into them, so that two names for one file are safe.
-        os.link(path, target)
-    except OSError:
-        files.write(target, content)
+def _is_intact(name: str, content: bytes) -> bool:
+    if name.endswith(".png"):
+        return hashlib.sha256(content).hexdigest() == _key(name)
+    return decoded(_key(name), content) is not None
 
 
 def _differing(one: bytes, other: bytes) -> str:
@@ -111,8 +119,13 @@ def _differing(one: bytes, other: bytes) -> str:
     return f" in {', '.join(fields)}"
 
 
-def _take_rate(path: Path, target: Store) -> None:
-    kept, other = target.rate(path.stem), decoded(path.stem, files.read(path) or b"")
+def _take_rate(source: Storage, name: str, target: Store) -> None:
+    key = _key(name)
+    kept, other = target.rate(key), decoded(key, source.read(name) or b"")
     better = better_known(kept, other)
     if better != kept and better["devices"]:
-        target.put_rate(path.stem, better)
+        target.put_rate(key, better)
+
+
+def _key(name: str) -> str:
+    return PurePosixPath(name).stem

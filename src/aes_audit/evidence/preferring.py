@@ -139,7 +139,8 @@ def prefer(
     BudgetSpent once everything that was answered is kept; CorruptObject for an image whose bytes have changed.
     """
     showings = list(_showings(judge, jobs))
-    if None in _all_recorded(store, showings):
+    if missing := list(_all_recorded(store, showings)).count(None):
+        store.refuse_missing(f"{missing} of {len(showings)} answers by {judge.name}")
         with store.lock(digest(judge.identity)):
             _ask_missing(judge, showings, store, progress, load or judge.load)
     found = zip(showings, _all_recorded(store, showings), strict=True)

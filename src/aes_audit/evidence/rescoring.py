@@ -13,11 +13,11 @@ __all__ = ["RescoringStore"]
 
 
 class RescoringStore(Store):
-    """The images of the store at `root`, and scores of its own in another folder."""
+    """The images of the store at `address`, and scores of its own in another folder."""
 
-    def __init__(self, root: Path, scores: Path) -> None:
+    def __init__(self, address: str | Path, scores: Path) -> None:
         """Open both; `scores` starts empty and belongs to one repeat. Raises StoreUnusable."""
-        super().__init__(root)
+        super().__init__(address)
         self._fresh = Store(scores)
 
     def put_scores(self, key: str, record: Mapping[str, JSON]) -> None:

@@ -1,11 +1,10 @@
-"""The store: images and scores under the digest of what determines them, on a local folder.
+"""The store: images and scores under the digest of what determines them, in a folder or in object storage.
 
     blobs/ab/<sha256>.png     image files, named by their content
     images/ab/<key>.json      which blob an image key has, or why it has none
     scores/ab/<key>.json      what a scorer answered about an image
     rates/ab/<key>.json       how fast a model was
-    locks/                    empty files for `lock`
-    changed.log               a line per image whose bytes were found changed on disk
+    changed/<key>-<id>        when an image was found whose bytes were not those that were stored
 
 Any number of processes may share a store. Each object is written whole or not at all: a reader or a crash never sees
 half of one. A blob is written before the record that names it, so a record without its blob is an unfinished image.
@@ -14,31 +13,29 @@ half of one. A blob is written before the record that names it, so a record with
 from __future__ import annotations
 
 import hashlib
-import os
+import uuid
 import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from aes_audit.errors import AesAuditError
-from aes_audit.evidence.files import is_temporary, read, refused, remove, size_of, sweep, write
+from aes_audit.errors import AesAuditError, StoreUnusable
+from aes_audit.evidence.files import refused
 from aes_audit.evidence.keys import JSON
 from aes_audit.evidence.records import decoded, encoded
+from aes_audit.evidence.storage.address import local_folder, open_storage
 
 __all__ = ["ChangedImageWarning", "CorruptObject", "ImageRecord", "Store"]
 
-_ROOMS = ("blobs", "images", "scores", "rates")
-_MARKERS = {
-    ".gitignore": b"*\n",
-    "CACHEDIR.TAG": b"Signature: 8a477f597d28d172789f06886806bc55\n# Images and scores kept by aes_audit.\n",
-}
-_CHANGED = "changed.log"
-_OWN = frozenset({*_ROOMS, "locks", "fingerprints", _CHANGED, *_MARKERS})
+_CHANGED = "changed"
+_OWN = frozenset({"blobs", "images", "scores", "rates", "locks", "fingerprints", _CHANGED, "changed.log"})
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -75,45 +72,64 @@ class ImageRecord:
 
 
 class Store:
-    """A folder of images and scores; see the module for its layout. All methods raise StoreUnusable."""
+    """Images and scores at one address; see the module for what lies there. All methods raise StoreUnusable."""
 
-    def __init__(self, root: Path, *, looked_at: bool = False, sharing: str = "") -> None:
-        """Open the store at `root`, creating the folder where needed; where it is only `looked_at`, nothing is made.
+    def __init__(self, address: str | Path, *, looked_at: bool = False, sharing: str = "") -> None:
+        """Open the store at `address`: a folder, which is made where there is none, or a URL.
 
-        A folder that also holds other people's files gets no `.gitignore`, which would hide them from git. A store
-        that cannot be written may still be read. Temporary files of writers that died an hour ago are removed.
-        Processes that share the work of one plan, each with a part of it, say so: they do not wait for each other.
+        Where it is only `looked_at`, nothing is made, and it does not say whether it can be written. A store that
+        cannot be written may still be read. Processes that share the work of one plan, each with a part of it, say so:
+        they do not wait for each other.
         """
-        self.root = Path(root)
+        self.storage = open_storage(address)
+        self._looked_at = looked_at
         self._sharing = sharing
         if not looked_at:
-            self._prepare()
+            self.storage.prepare(_OWN)
         self._changed_before = self._changes()
 
-    def _prepare(self) -> None:
-        with refused(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
-            names = {path.name for path in self.root.iterdir() if not is_temporary(path.name)}
-        if names <= _OWN:
-            for name in _MARKERS.keys() - names:
-                write(self.root / name, _MARKERS[name])
-        self._sweep()
+    @property
+    def address(self) -> str:
+        """Opens the same store from another process."""
+        return self.storage.address
+
+    @cached_property
+    def local(self) -> Path:
+        """The folder of what belongs to this machine: locks, the sums of a budget, digests of weights."""
+        return local_folder(self.address)
+
+    @cached_property
+    def read_only(self) -> bool:
+        """Whether this process may read the store and not write it; found out by writing."""
+        if self._looked_at:
+            return False
+        try:
+            return not self.storage.probe()
+        except StoreUnusable:
+            return False
 
     @property
     def changed(self) -> int:
-        """Images that were found changed on disk, and removed, since this store was opened, by whichever process."""
+        """Images that were found changed, and removed, since this store was opened, by whichever process."""
         return self._changes() - self._changed_before
 
     def check_writable(self) -> None:
-        """Write and remove a probe, so that a full or read-only place is found before hours are spent."""
-        probe = self.root / "locks" / f"probe-{os.getpid()}"
-        write(probe, b"probe")
-        remove(probe)
+        """Write and remove a probe, so that a full place is found before hours are spent."""
+        if not self.storage.probe():
+            self.refuse_missing("something that this run needs")
+
+    def refuse_missing(self, what: str) -> None:
+        """Raise StoreUnusable where the store is read only: `what` is missing there, and could not be kept."""
+        if self.read_only:
+            raise StoreUnusable(
+                f"store {self.address} is read only and lacks {what}: give another --audit-store, or merge it into one "
+                f"that can be written (aes-audit merge {self.address} --into DIR)."
+            )
 
     def put_image(self, key: str, png: bytes, record: Mapping[str, JSON]) -> None:
         """Keep an image file under its key, with a record of how it was made; replaces what was there."""
         sha256 = hashlib.sha256(png).hexdigest()
-        write(self._blob(sha256), png)
+        self.storage.write(_blob(sha256), png)
         self._put("images", key, {**record, "sha256": sha256, "bytes": len(png)})
 
     def put_missing_image(self, key: str, reason: str, record: Mapping[str, JSON]) -> None:
@@ -131,13 +147,13 @@ class Store:
         sha256, error = record.get("sha256"), record.get("error")
         if sha256 is None:
             return None if error is None else ImageRecord(key, None, error, record)
-        if size_of(self._blob(sha256)) != record.get("bytes"):
+        if self.storage.size(_blob(sha256)) != record.get("bytes"):
             return None
         return ImageRecord(key, sha256, None, record)
 
     def images(self, keys: Iterable[str]) -> Iterator[ImageRecord | None]:
         """What `image` says of each key, in order."""
-        return map(self.image, keys)
+        return self.storage.each(self.image, keys)
 
     def read_image(self, record: ImageRecord) -> bytes:
         """The PNG file of a record that has one, verified against its digest.
@@ -148,21 +164,21 @@ class Store:
         """
         if record.sha256 is None:
             raise ValueError(f"image {record.key} is missing: {record.error}")
-        blob = self._blob(record.sha256)
-        png = read(blob)
+        blob = _blob(record.sha256)
+        png = self.storage.read(blob)
         if png is not None and hashlib.sha256(png).hexdigest() == record.sha256:
             return png
-        known = self._path("images", record.key, ".json")
-        if size_of(known) is not None:
+        known = _name("images", record.key)
+        if self.storage.size(known) is not None:
             self._note_change(record.key)
         # The record goes first: without it nothing refers to the blob.
-        remove(known)
-        remove(blob)
-        raise CorruptObject(f"store {self.root}: image {record.key} is not what was stored; run again to remake it.")
+        self.storage.remove(known)
+        self.storage.remove(blob)
+        raise CorruptObject(f"store {self.address}: image {record.key} is not what was stored; run again to remake it.")
 
     def read_images(self, records: Iterable[ImageRecord]) -> Iterator[bytes]:
         """What `read_image` gives for each, in order."""
-        return map(self.read_image, records)
+        return self.storage.each(self.read_image, records)
 
     def put_scores(self, key: str, record: Mapping[str, JSON]) -> None:
         """Keep a scorer's answers under their key; replaces what was there."""
@@ -170,8 +186,7 @@ class Store:
 
     def put_all_scores(self, records: Mapping[str, Mapping[str, JSON]]) -> None:
         """Keep the answers under each of these keys."""
-        for key, record in records.items():
-            self.put_scores(key, record)
+        deque(self.storage.each(lambda each: self.put_scores(*each), records.items()), maxlen=0)
 
     def scores(self, key: str) -> Mapping[str, Any] | None:
         """A scorer's answers as they were put, fields sorted and tuples as lists; None where garbled or absent."""
@@ -179,11 +194,11 @@ class Store:
 
     def all_scores(self, keys: Iterable[str]) -> Iterator[Mapping[str, Any] | None]:
         """What `scores` says of each key, in order."""
-        return map(self.scores, keys)
+        return self.storage.each(self.scores, keys)
 
     def has_scores(self, key: str) -> bool:
         """Whether there are answers under this key, as far as that is known without reading them."""
-        return size_of(self._path("scores", key, ".json")) is not None
+        return self.storage.size(_name("scores", key)) is not None
 
     def put_rate(self, key: str, record: Mapping[str, JSON]) -> None:
         """Keep how fast a model was; replaces what was there."""
@@ -197,9 +212,12 @@ class Store:
     def lock(self, name: str) -> Iterator[None]:
         """Wait for, and hold, the store's lock of this name; a lock only saves double work, writes are safe without.
 
-        A holder that dies lets go of it. File systems without locks grant it to everyone.
+        Processes wait that share `local`: those of one machine, or of all machines that mount the store's folder. A
+        holder that dies lets go of it. File systems without locks grant it to everyone. In a store that is read only
+        there is nothing to be made, and no lock.
         """
-        path = self.root / "locks" / f"{hashlib.sha256((name + self._sharing).encode()).hexdigest()}.lock"
+        self.refuse_missing("something that this run needs")
+        path = self.local / "locks" / f"{hashlib.sha256((name + self._sharing).encode()).hexdigest()}.lock"
         lock = FileLock(path)
         with refused(path), suppress(NotImplementedError):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -210,37 +228,33 @@ class Store:
             lock.release()
 
     def __repr__(self) -> str:
-        return f"Store({str(self.root)!r})"
-
-    def _sweep(self) -> None:
-        sweep(self.root)
-        for room in _ROOMS:
-            for folder in (self.root / room).glob("??/"):
-                sweep(folder)
+        return f"Store({self.address!r})"
 
     def _changes(self) -> int:
-        return (read(self.root / _CHANGED) or b"").count(b"\n")
+        return len(self.storage.names(_CHANGED))
 
     def _note_change(self, key: str) -> None:
-        line = f"{datetime.now(UTC).isoformat(timespec='seconds')} {key}\n"
-        # One short line per write stays whole beside other writers; a store that is only read keeps no account.
-        with suppress(OSError), open(self.root / _CHANGED, "ab", buffering=0) as log:
-            log.write(line.encode())
-        told = f"store {self.root}: image {key} had changed on disk; it was dropped, to be made again."
+        # A store that is only read keeps no account.
+        with suppress(StoreUnusable):
+            noted = f"{datetime.now(UTC).isoformat(timespec='seconds')} {key}\n"
+            self.storage.write(f"{_CHANGED}/{key}-{uuid.uuid4().hex}", noted.encode())
+        told = f"store {self.address}: image {key} had changed on disk; it was dropped, to be made again."
         warnings.warn(told, ChangedImageWarning, stacklevel=3)
 
     def _put(self, room: str, key: str, record: Mapping[str, JSON]) -> None:
-        write(self._path(room, key, ".json"), encoded(key, record))
+        self.storage.write(_name(room, key), encoded(key, record))
 
     def _get(self, room: str, key: str) -> dict[str, Any] | None:
-        content = read(self._path(room, key, ".json"))
+        content = self.storage.read(_name(room, key))
         return None if content is None else decoded(key, content)
 
-    def _blob(self, sha256: str) -> Path:
-        return self._path("blobs", sha256, ".png")
 
-    def _path(self, room: str, key: str, suffix: str) -> Path:
-        # A key that comes out of a record must not lead out of the store.
-        if len(key) != 64 or not _HEX.issuperset(key):
-            raise ValueError(f"not a key: {key!r}; keys have 64 hex digits, see aes_audit.evidence.keys")
-        return self.root / room / key[:2] / f"{key}{suffix}"
+def _blob(sha256: str) -> str:
+    return _name("blobs", sha256, ".png")
+
+
+def _name(room: str, key: str, suffix: str = ".json") -> str:
+    # A key that comes out of a record must not lead out of the store.
+    if len(key) != 64 or not _HEX.issuperset(key):
+        raise ValueError(f"not a key: {key!r}; keys have 64 hex digits, see aes_audit.evidence.keys")
+    return f"{room}/{key[:2]}/{key}{suffix}"

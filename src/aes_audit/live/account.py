@@ -32,7 +32,8 @@ def header(session: LiveSession) -> list[str]:
     prompts = session.prompts
     return [
         f"aes_audit: profile {session.profile.name}, {len(prompts.pairs)} pairs of {prompts.name} "
-        f"({short(prompts.digest)}), device {session.device}, store {session.config.store}",
+        f"({short(prompts.digest)}), device {session.device}, store {session.config.store}"
+        f"{' (read only)' if session.store.read_only else ''}",
         f"  generators: {', '.join(shown)}",
         f"  rewards: {', '.join(rewards)}",
         *_judge_header(session),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from aes_audit.device import pick_device
 from aes_audit.errors import UsageError
+from aes_audit.evidence.storage.address import local_folder
 from aes_audit.gates.thresholds import Profile
 from aes_audit.generators.families import provenance_warnings
 from aes_audit.generators.registry import resolve_model
@@ -60,7 +61,7 @@ class PinnedSession(AuditSession):
     @cached_property
     def fingerprints(self) -> Path:
         """Where digests of weights are remembered; a plan leaves the folder as it is and remembers in a copy."""
-        kept = self.config.store / "fingerprints"
+        kept = local_folder(self.config.store) / "fingerprints"
         if not self.config.plan:
             return kept
         self._copy = tempfile.TemporaryDirectory(prefix="aes_audit-")
@@ -92,7 +93,7 @@ class PinnedSession(AuditSession):
     @cached_property
     def spending(self) -> Spending:
         """What hosted models may cost in this run."""
-        return Spending(self.config.budget, self.config.run, self.config.store)
+        return Spending(self.config.budget, self.config.run, local_folder(self.config.store))
 
     @cached_property
     def generators(self) -> Mapping[str, ResolvedGenerator]:

@@ -53,10 +53,24 @@ class LiveSession(PinnedSession):
             self._refuse_unready()
 
     def _refuse_unready(self) -> None:
-        """Raise what would end the run only when it needs a place to write, a key or a client library."""
-        self.store.check_writable()
+        """Raise what would end the run only when it needs a place to write, a key or a client library.
+
+        A store that is read only may hold all there is to be asked; what it lacks is said when that is known.
+        """
+        if not self.store.read_only and self._begins_to_draw:
+            self.store.check_writable()
         self.spending.refuse_unready(self.generators, self.requests, self.store)
         self.questions.refuse_unready()
+
+    @property
+    def _begins_to_draw(self) -> bool:
+        """Whether a generator has not drawn its first pair, which no rule for stopping can spare it."""
+        from aes_audit.evidence.collecting import image_jobs
+        from aes_audit.evidence.generating import key_of
+
+        asked = [job.request for job in image_jobs(self.plan.first(1))]
+        models = [self.generators[name] for name in self.subjects.generators]
+        return None in self.store.images(key_of(model, request) for model in models for request in asked)
 
     def select(self, cases: Sequence[Case] | None, compared: Collection[Case] = ()) -> None:
         """Learn which cases will be checked, and so which images nobody needs."""

@@ -20,13 +20,13 @@ FORMATS = (".png", ".jpg", ".jpeg", ".webp")
 """Endings that are looked for in a folder, in this order."""
 
 
-def store_pictures(root: Path) -> Find:
-    """Pictures by the digest that the evidence gives, from the folder of --audit-store; each is verified."""
+def store_pictures(address: str | Path) -> Find:
+    """Pictures by the digest that the evidence gives, from --audit-store; each is verified."""
     from aes_audit.evidence.store import CorruptObject, ImageRecord, Store
 
-    if not (root / "blobs").is_dir():
-        raise UsageError(f"{str(root)!r} is no store with images: name the run's --audit-store, or give --images.")
-    store = Store(root)
+    store = Store(address, looked_at=True)
+    if "blobs" not in store.storage.folders(""):
+        raise UsageError(f"{str(address)!r} is no store with images: name the run's --audit-store, or give --images.")
 
     def find(unit: Unit, image: str) -> bytes:
         sha256 = unit.images[image]
@@ -35,7 +35,7 @@ def store_pictures(root: Path) -> Find:
         try:
             return store.read_image(ImageRecord(sha256, sha256, None, {}))
         except (CorruptObject, ValueError) as error:
-            raise UsageError(f"{_named(unit, image)} is not in the store {str(root)!r}, or not whole.") from error
+            raise UsageError(f"{_named(unit, image)} is not in the store {str(address)!r}, or not whole.") from error
 
     return find
 

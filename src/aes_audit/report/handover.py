@@ -20,9 +20,12 @@ __all__ = ["Handover"]
 class Handover:
     """One run's evidence, passed from its workers to its controller."""
 
-    def __init__(self, store: Path, run: str) -> None:
-        """`run` names the run in all its processes; the folder is made when there is something to hand over."""
-        self._folder = store / "locks" / f"evidence-{run}"
+    def __init__(self, local: Path, run: str) -> None:
+        """`local` is the store's folder of this machine, `run` names the run in all its processes.
+
+        Nothing is made before there is something to hand over.
+        """
+        self._folder = local / "locks" / f"evidence-{run}"
         self._given: set[tuple[str, str]] = set()
 
     def give(self, tables: Mapping[tuple[str, str], Evidence]) -> None:

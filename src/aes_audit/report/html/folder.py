@@ -33,12 +33,12 @@ def write_folder(path: Path, material: Material) -> None:
             (folder / "assets" / f"{plot.name}.svg").write_text(f"{plot.svg}\n", encoding="utf-8")
 
 
-def stored_pictures(root: Path) -> FindPicture:
+def stored_pictures(address: str | Path) -> FindPicture:
     """Images of a store by their digest; what is gone, changed or no digest at all is None."""
     from aes_audit.errors import AesAuditError
     from aes_audit.evidence.store import ImageRecord, Store
 
-    store = Store(root)
+    store = Store(address, looked_at=True)
 
     def find(digest: str) -> bytes | None:
         try:

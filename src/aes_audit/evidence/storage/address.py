@@ -1,0 +1,64 @@
+"""Addresses of stores: a folder, or a bucket of object storage with a prefix. Imports no client library."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from aes_audit.errors import UsageError
+from aes_audit.evidence.storage.folder import FolderStorage
+from aes_audit.evidence.storage.protocol import Storage
+
+__all__ = ["checked_address", "folder_of", "is_url", "local_folder", "open_storage"]
+
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/.*")
+"""A scheme has two letters or more: one letter and a colon is a drive."""
+
+_BUCKET = re.compile(r"(s3|gs)://[A-Za-z0-9][A-Za-z0-9._-]+(/.*)?")
+
+
+def is_url(address: str | Path) -> bool:
+    """Whether an address is no folder."""
+    return isinstance(address, str) and _URL.fullmatch(address) is not None
+
+
+def checked_address(address: str) -> str:
+    """An address as it was typed, URLs without their last slashes. Raises UsageError for a URL of no known kind."""
+    if not is_url(address):
+        return address
+    if not _BUCKET.fullmatch(address):
+        scheme = address.partition(":")[0]
+        raise UsageError(f"a store is no {scheme}: address: give a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX.")
+    return address.rstrip("/")
+
+
+def open_storage(address: str | Path) -> Storage:
+    """The storage at an address. Raises UsageError for a URL of no known kind, StoreUnusable where its client lacks."""
+    if isinstance(address, str) and is_url(address):
+        from aes_audit.evidence.storage.objects import ObjectStorage
+
+        return ObjectStorage(checked_address(address))
+    return FolderStorage(Path(address))
+
+
+def folder_of(address: str | Path) -> Path | None:
+    """The folder of a store that is one."""
+    return None if is_url(address) else Path(address)
+
+
+def local_folder(address: str | Path) -> Path:
+    """Where this machine keeps what belongs to it and not to the evidence: locks, sums, digests of weights.
+
+    The store's own folder where it can be written, else one in the user's cache directory, named by the address.
+    """
+    folder = folder_of(address)
+    if folder is not None:
+        folder = folder.absolute()
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if os.access(there, os.W_OK):
+            return folder
+    base = os.environ.get("XDG_CACHE_HOME")
+    name = hashlib.sha256(str(folder or address).encode()).hexdigest()[:16]
+    return (Path(base) if base else Path.home() / ".cache") / "aes_audit" / "stores" / name
