@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from aes_audit.evidence.engines.spec import EngineSpec, parse_engine
 from aes_audit.option_values import PINNED, RepeatPlan, choice, pinned, positive, reason, repeats, us_dollars
 
 __all__ = ["OPTIONS", "OPTION_FLAGS", "Option", "add_options"]
 
-ENGINES = ("local",)
 POLICIES = ("fail", "warn", "skip")
 EARLY_STOPS = ("curtail", "anytime", "off")
 MISMATCHES = ("compare", "warn", "error")
@@ -29,7 +29,7 @@ class Option:
     default: str
     """Shown in the help; the value when neither flag nor ini key is given ("" stands for none)."""
     help: str
-    parse: Callable[[str], str | int | float | RepeatPlan] = str
+    parse: Callable[[str], str | int | float | RepeatPlan | EngineSpec] = str
     repeatable: bool = False
     bare: str | None = None
     """The value of the flag alone; None asks for one."""
@@ -59,7 +59,14 @@ OPTIONS = (
     ),
     Option("--profile", "NAME", "control", "instruments, number of pairs and thresholds to use"),
     Option("--evidence", "PATH", "", "judge this recorded evidence (Parquet, CSV or a folder) and run no model"),
-    Option("--engine", "NAME", "local", "who runs the stages: " + ", ".join(ENGINES), choice(*ENGINES)),
+    Option(
+        "--engine",
+        "NAME",
+        "local",
+        "who draws and scores: local, or ray[address=HOST:PORT,actors=N,gpus=N,reward_gpus=N,cpus=N], each of them "
+        "optional (docs/ray.md)",
+        parse_engine,
+    ),
     Option("--audit-json", "FILE", "", "write the results file here, also when audits fail"),
     Option(
         "--audit-report",

@@ -13,6 +13,7 @@ import pytest
 
 from aes_audit.errors import UsageError
 from aes_audit.evidence.batches import WHOLE, Part
+from aes_audit.evidence.engines.spec import EngineSpec
 from aes_audit.evidence.storage.address import checked_address, is_url
 from aes_audit.option_table import OPTIONS, Option
 from aes_audit.option_values import RepeatPlan
@@ -64,8 +65,8 @@ class AuditConfig:
     """Name of the profile in the thresholds file."""
     evidence: Path | None
     """Recorded evidence to judge; then no model is run."""
-    engine: str
-    """Who runs the stages."""
+    engine: EngineSpec
+    """Who draws and scores."""
     json_path: Path | None
     """Where to write the results file."""
     store: str
@@ -259,12 +260,16 @@ def _thresholds(wanted: Path, named: bool) -> Path:
     return wanted if named or wanted.is_file() else packaged_thresholds()
 
 
+def _default(option: Option) -> Any:
+    return option.parse(option.default) if option.default else option.default
+
+
 def collecting_config(typed: Mapping[str, Any], folder: Path, part: Part) -> AuditConfig:
     """What `aes-audit collect` was asked for: parsed values by the option's `dest`, None for what was not typed.
 
     `folder` is what relative paths refer to. There is no ini file, and nothing is judged.
     """
-    value: dict[str, Any] = {option.dest: typed.get(option.dest) or option.default for option in OPTIONS}
+    value: dict[str, Any] = {option.dest: typed.get(option.dest) or _default(option) for option in OPTIONS}
 
     def path(key: str) -> Path:
         return folder / Path(value[key]).expanduser()

@@ -73,6 +73,10 @@ class AuditSession(ABC):
     def provenance(self) -> Mapping[str, Any]:
         """What the results file says about how the numbers came about; JSON values only."""
 
+    def close(self) -> None:
+        """Give back what it holds; a session that only reads holds nothing."""
+        return
+
     def judgement(self, case: Case) -> Judgement:
         """Measure a case and hold it against its gate; raises InfrastructureError or StoreUnusable."""
         from aes_audit.gates.verdicts import judge

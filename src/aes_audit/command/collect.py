@@ -24,7 +24,6 @@ __all__ = ["collect"]
 _NOT_TAKEN = frozenset(
     (
         "--evidence",
-        "--engine",
         "--audit-json",
         "--audit-report",
         "--audit-inconclusive",
@@ -53,9 +52,12 @@ def collect(arguments: Sequence[str]) -> int:
     config = collecting_config(vars(typed), Path.cwd(), typed.shard)
     session = open_session(config, Progress(sys.stderr.isatty))
     assert isinstance(session, LiveSession)
-    for line in session.header():
-        _say(line)
-    tables = _collected(session, typed.shard)
+    try:
+        for line in session.header():
+            _say(line)
+        tables = _collected(session, typed.shard)
+    finally:
+        session.close()
     if output:
         _write(tables, output)
         _say(f"table: {output}")

@@ -36,6 +36,7 @@ def header(session: LiveSession) -> list[str]:
         f"{' (read only)' if session.store.read_only else ''}",
         f"  generators: {', '.join(shown)}",
         f"  rewards: {', '.join(rewards)}",
+        *_engine_header(session),
         *_judge_header(session),
         *session.spending.header(session.generators, session.requests, session.store),
         *session.questions.header(session.spending),
@@ -43,6 +44,12 @@ def header(session: LiveSession) -> list[str]:
         *(line for found in session.sets for line in found.header()),
         *_sights(session),
     ]
+
+
+def _engine_header(session: LiveSession) -> Iterator[str]:
+    """Who draws and scores, where that is not this process."""
+    if session.config.engine.name != "local":
+        yield f"  engine: {session.config.engine}"
 
 
 def _judge_header(session: LiveSession) -> Iterator[str]:
@@ -85,6 +92,7 @@ def provenance(session: LiveSession) -> Mapping[str, Any]:
         "profile": session.profile.name,
         "prompts": dict(prompts.provenance),
         "device": session.device,
+        "engine": dict(session.engine.describe()),
         "order_seed": ORDER_SEED,
         "early_stop": session.config.early_stop,
         "changed_images": session.store.changed,

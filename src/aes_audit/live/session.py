@@ -251,6 +251,10 @@ class LiveSession(PinnedSession):
             return frozenset(self.evidence_of(case).items(case.models[0], "pairs"))
         return frozenset(pair.id for pair in self.prompts.pairs)
 
+    def close(self) -> None:
+        """Give back what the engine holds."""
+        self.engine.close()
+
     def header(self) -> list[str]:
         """Models with revisions, pairs and other sets, device and cache, and what the gates can see."""
         return header(self)
