@@ -1,0 +1,59 @@
+"""The client libraries of object storage, and how patient they are. Each is imported when an address needs it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from aes_audit.errors import StoreUnusable
+
+if TYPE_CHECKING:
+    from fsspec.asyn import AsyncFileSystem
+
+__all__ = ["open_client"]
+
+_ATTEMPTS = 3
+"""How often a request is sent whose answer says to come back later, or does not come."""
+
+
+def open_client(address: str, *, at_once: int, patience: float) -> AsyncFileSystem:
+    """A client for the scheme of an address, `at_once` connections wide, with nothing cached.
+
+    Raises StoreUnusable naming the extra that is not installed.
+    """
+    scheme = address.partition("://")[0]
+    try:
+        return _s3(at_once, patience) if scheme == "s3" else _gs(patience)
+    except ImportError as error:
+        raise StoreUnusable(
+            f"store {address}: {error.name or error} is not installed: pip install 'aes-audit[{scheme}]'."
+        ) from error
+
+
+def _s3(at_once: int, patience: float) -> AsyncFileSystem:
+    from s3fs import S3FileSystem
+
+    client = S3FileSystem(
+        config_kwargs={
+            "connect_timeout": patience,
+            "read_timeout": patience,
+            "max_pool_connections": at_once,
+            "retries": {"mode": "standard", "total_max_attempts": _ATTEMPTS},
+        },
+        # One request per object: otherwise its length is asked for first.
+        max_concurrency=1,
+        use_listings_cache=False,
+        skip_instance_cache=True,
+    )
+    # Its own retries are for answers that break off, which the library below does not send for again.
+    client.retries = _ATTEMPTS
+    return client
+
+
+def _gs(patience: float) -> AsyncFileSystem:
+    # What it could not do is said in a sentence; its log would show a traceback before that.
+    logging.getLogger("gcsfs").addHandler(logging.NullHandler())
+    # The package's own class asks another service first what kind of bucket it is.
+    from gcsfs.core import GCSFileSystem
+
+    return GCSFileSystem(requests_timeout=patience, use_listings_cache=False, skip_instance_cache=True)
