@@ -1,0 +1,152 @@
+"""The Ray cluster that an engine works on: an existing one is joined, otherwise one is started on this machine.
+
+Ray speaks of itself in its session folder and not on the terminal.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from aes_audit.errors import InfrastructureError
+
+__all__ = ["RayCluster"]
+
+_OBJECTS = 512 << 20
+"""Bytes of shared memory of a cluster that is started here: requests and outcomes travel, and no images."""
+
+_REACHED_WITHIN = 10.0
+"""Seconds in which a head must answer; Ray itself would wait for minutes."""
+
+_QUIET = {
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    # What nodes say about processes that died comes to the driver as lines to print; all of them are skipped.
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+"""What Ray reads where it is imported and where it starts; whoever has set one of these wants to hear it."""
+
+
+class RayCluster:
+    """A connection to a cluster; there is one in a process."""
+
+    def __init__(self, address: str | None) -> None:
+        """Join the cluster at `address`, or at RAY_ADDRESS, or start one. Raises InfrastructureError."""
+        with _silenced():
+            import ray
+            import ray.data
+
+            ray.data.DataContext.get_current()
+        wanted = address or os.environ.get("RAY_ADDRESS") or "local"
+        # A program that has connected already keeps its connection.
+        self._own = not ray.is_initialized()
+        if self._own:
+            _connect(wanted)
+        self.started = self._own and wanted == "local"
+        """Whether it lives in this process alone."""
+
+    def room(self, cpus: float, gpus: float) -> int:
+        """How many processes that take so much of a machine fit into the cluster when nobody else works there."""
+        import ray
+
+        nodes = (node["Resources"] for node in ray.nodes() if node["Alive"])
+        return sum(_fitting(node, {"CPU": cpus, "GPU": gpus}) for node in nodes)
+
+    @property
+    def logs(self) -> str:
+        """The folder in which Ray says what happened, on each node."""
+        import ray
+
+        context = ray.get_runtime_context()
+        return os.path.join(context.get_temp_dir(), context.get_session_name(), "logs")
+
+    def close(self) -> None:
+        """Leave it, and end it if it was started here."""
+        import ray
+
+        if self._own:
+            self._own = False
+            ray.shutdown()
+
+
+def _connect(address: str) -> None:
+    import ray
+
+    if address not in ("local", "auto"):
+        _knock(address)
+    own = address == "local"
+    with _silenced(), _muted(), _kept_signal():
+        try:
+            ray.init(
+                address=address,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                include_dashboard=False if own else None,
+                object_store_memory=_OBJECTS if own else None,
+            )
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            said = " ".join(str(error).split())
+            raise InfrastructureError(f"--engine=ray: no cluster at address {address!r}: {said}") from error
+    # Its own lines would break our bar; they are in the session folder all the same.
+    for handler in logging.getLogger("ray.data").handlers:
+        if handler.name == "console":
+            handler.setLevel(logging.CRITICAL + 1)
+
+
+def _knock(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _REACHED_WITHIN).close()
+    except (OSError, ValueError) as error:
+        raise InfrastructureError(
+            f"--engine=ray: nothing answers at address {address!r} ({error}): give HOST:PORT of the head of a running "
+            "cluster, or no address to start one on this machine."
+        ) from error
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    added = {name: value for name, value in _QUIET.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        with warnings.catch_warnings():
+            # It uses what it calls deprecated.
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name in added:
+            del os.environ[name]
+
+
+@contextmanager
+def _muted() -> Iterator[None]:
+    """Ray's libraries write a line about their log level to the descriptor itself."""
+    terminal = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+
+
+@contextmanager
+def _kept_signal() -> Iterator[None]:
+    """Ray would answer SIGTERM for the whole program from now on."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
+
+
+def _fitting(node: Mapping[str, float], wanted: Mapping[str, float]) -> int:
+    # A share of a GPU lies on one GPU: 0.4 fit twice into each.
+    shares = {name: int(1 / amount) if amount < 1 else 1 / amount for name, amount in wanted.items() if amount}
+    return int(min((int(node.get(name, 0) * share) for name, share in shares.items()), default=0))

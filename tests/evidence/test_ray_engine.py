@@ -1,0 +1,168 @@
+"""The engine of clusters over a toy stage: equal to the local one, whatever fails."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from evidence.toy_stage import ToyOperator, ToyStage, kept_by, toy
+
+from aes_audit.errors import InfrastructureError, UsageError
+from aes_audit.evidence.engines import ray_actor, ray_engine
+from aes_audit.evidence.engines.local import LocalEngine
+from aes_audit.evidence.engines.ray_actor import Assignment, Outcome, Performer, library_versions, outcomes, task_of
+from aes_audit.evidence.engines.ray_engine import RayEngine
+from aes_audit.evidence.engines.spec import RaySettings
+from aes_audit.evidence.rates import Rate, known_rate
+from aes_audit.evidence.store import CorruptObject, Store
+
+PROMPTS = [f"p{number}" for number in range(60)]
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[RayEngine]:
+    """Two processes on a cluster of this machine, which is started with the first test that needs it."""
+    engine = RayEngine(settings=RaySettings(actors=2, cpus=0.5))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """An empty one."""
+    return Store(tmp_path / "store")
+
+
+def alone(stage: ToyStage, folder: Path) -> dict[str, bytes]:
+    """What the local engine makes of a stage."""
+    store = Store(folder)
+    LocalEngine().run(stage, store)
+    return dict(kept_by(stage, store))
+
+
+def assignment(operator: ToyOperator, store: Store, versions: dict[str, str] | None = None) -> Assignment:
+    """As a driver on this machine would send it."""
+    store.storage.write("locks/probe", b"probe")
+    found = library_versions() if versions is None else versions
+    return Assignment(pickle.dumps(operator), store.address, "locks/probe", os.getcwd(), (), found)
+
+
+def performed(work: Assignment, stage: ToyStage, store: Store, *, task: int = 100) -> Sequence[Outcome]:
+    """What one process says of tasks of so many batches, without a cluster."""
+    left, performer = stage.left(store), Performer(work)
+    tables = [performer(task_of(left[start : start + task])) for start in range(0, len(left), task)]
+    return [outcome for table in tables for outcome in outcomes(table)]
+
+
+def test_a_task_tells_key_and_error_of_what_was_wanted_and_sends_no_image(store: Store) -> None:
+    stage = toy(["a", "b", "c", "d"])
+    LocalEngine().run(toy(["b"]), store)
+    found = performed(assignment(stage.operator, store), stage, store)
+    assert [(each.key, each.error) for each in found] == [(stage.entries[n][0], None) for n in (0, 2, 3)]
+    first, *others = [each.told for each in found]
+    assert first is not None
+    assert not any(others)
+    assert (first.device, first.timed, first.error, first.unfit) == ("cpu (toy)", Rate(4, 1.0), None, False)
+    assert len(pickle.dumps(found)) < 2000
+    assert len(kept_by(stage, store)) == 4
+
+
+def test_what_is_in_the_store_is_not_made_again_when_a_task_is_given_out_again(store: Store, tmp_path: Path) -> None:
+    stage = toy(PROMPTS[:6], ToyOperator(log=tmp_path / "log"))
+    left = stage.left(store)
+    LocalEngine().run(toy(PROMPTS[:3]), store)
+    [told] = [each.told for each in outcomes(Performer(assignment(stage.operator, store))(task_of(left))) if each.told]
+    assert told.error is None
+    assert (tmp_path / "log").read_text().split()[1:] == ["p3", "p4", "p5"]
+
+
+def test_an_error_is_told_of_what_is_not_made_and_what_came_before_it_is_kept(store: Store) -> None:
+    stage = toy(["a", "b", "c", "foreign", "d", "e"])
+    found = performed(assignment(stage.operator, store), stage, store)
+    assert [each.error for each in found] == [None] * 3 + ["ZeroDivisionError: foreign"] * 3
+    assert found[0].told is not None
+    error = found[0].told.error
+    assert isinstance(error, ZeroDivisionError)
+    assert "toy_stage.py" in error.__notes__[0]
+    assert f"process {os.getpid()}" in error.__notes__[0]
+
+
+def test_a_model_that_does_not_load_is_loaded_three_times_and_no_more(store: Store, tmp_path: Path) -> None:
+    stage = toy(PROMPTS[:18], ToyOperator(broken=True, log=tmp_path / "log"))
+    found = performed(assignment(stage.operator, store), stage, store, task=1)
+    assert {each.error for each in found} == {"RuntimeError: the weights are not what they were"}
+    notes = {len(each.told.error.__notes__[0].split("raise RuntimeError")) for each in found if each.told and each.told.error}
+    assert len(found) == 18
+    assert notes
+
+
+def test_a_machine_unlike_the_drivers_makes_nothing(store: Store, tmp_path: Path) -> None:
+    stage = toy(["a"])
+    found = performed(assignment(stage.operator, store, {**library_versions(), "torch": "1.0"}), stage, store)
+    assert found[0].told is not None
+    assert found[0].told.unfit
+    assert "has torch 2." in str(found[0].told.error)
+    assert "and the driver torch 1.0: images and scores could differ" in str(found[0].told.error)
+    elsewhere = Assignment(pickle.dumps(stage.operator), str(tmp_path / "none"), "locks/x", "/", (), {})
+    told = performed(elsewhere, stage, store)[0].told
+    assert told is not None
+    assert told.unfit
+    assert f"does not see the store {tmp_path / 'none'}: give --audit-store a folder on a file system" in str(told.error)
+    assert not (tmp_path / "none").exists()
+    assert not kept_by(stage, store)
+
+
+def test_batches_are_handed_out_whole_in_tasks_for_all_processes(store: Store) -> None:
+    plan = RayEngine(settings=RaySettings(actors=3)).plan(toy([f"p{n}" for n in range(100)]), store)
+    assert plan.workers == 3
+    assert plan.wanted == 100
+    assert [len(task) for task in plan.tasks] == [2] * 17
+    assert [request.prompt for _, request in plan.tasks[0][1].entries] == ["p3", "p4", "p5"]
+    few = RayEngine(settings=RaySettings(actors=8)).plan(toy(PROMPTS[:4]), store)
+    assert (few.workers, [len(task) for task in few.tasks]) == (2, [1, 1])
+
+
+def test_what_is_complete_or_must_stay_here_needs_no_cluster(store: Store) -> None:
+    stage = toy(PROMPTS[:4])
+    LocalEngine().run(stage, store)
+    engine = RayEngine(settings=RaySettings(address="127.0.0.1:1"))
+    engine.run(stage, store)
+    engine.run(toy(PROMPTS[4:8], ToyOperator(portable=False)), store)
+    assert len(kept_by(toy(PROMPTS), store)) == 8
+    with pytest.raises(InfrastructureError, match=r"nothing answers at address '127\.0\.0\.1:1' .*HOST:PORT of the head"):
+        engine.run(toy(PROMPTS), store)
+
+
+def test_without_ray_the_engine_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_engine, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"pip install 'aes-audit\[ray\]'"):
+        RayEngine()
+
+
+def test_a_cluster_makes_what_the_local_engine_makes_and_says_nothing(
+    engine: RayEngine, store: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stage = toy(PROMPTS)
+    engine.run(toy(PROMPTS[7:9]), Store(tmp_path / "other"))
+    engine.run(stage, store)
+    assert kept_by(stage, store) == alone(stage, tmp_path / "alone")
+    assert known_rate(store, stage.operator.identity, "cpu (toy)") == Rate(60, 15.0)
+    assert not list((store.local / "locks").glob("ray-*"))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_error_costs_its_batch_and_is_raised_as_it_was(
+    engine: RayEngine, store: Store, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stage = toy([*PROMPTS[:20], "changed", *PROMPTS[21:40], "foreign", *PROMPTS[41:]])
+    with pytest.raises(CorruptObject, match="changed") as raised:
+        engine.run(stage, store)
+    assert "toy_stage.py" in raised.value.__notes__[0]
+    assert set(PROMPTS) - kept_by(stage, store).keys() == {*PROMPTS[18:21], *PROMPTS[39:42]}
+    assert capfd.readouterr() == ("", "")
