@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import os
 
+from object_fixtures import gs, gs_service, s3, s3_service
 from tiny_fixtures import other_lora, run_folder, tiny_clip, tiny_judge, tiny_lora, tiny_pipeline
 
-__all__ = ["other_lora", "run_folder", "tiny_clip", "tiny_judge", "tiny_lora", "tiny_pipeline"]
+__all__ = [
+    "gs",
+    "gs_service",
+    "other_lora",
+    "run_folder",
+    "s3",
+    "s3_service",
+    "tiny_clip",
+    "tiny_judge",
+    "tiny_lora",
+    "tiny_pipeline",
+]
 
 # Runs that tests make are no step of the pipeline that runs the tests.
 for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):

@@ -34,7 +34,7 @@ class ObjectStorage:
     """The objects below a prefix of a bucket; credentials and endpoint are those that the client library finds."""
 
     def __init__(self, address: str, *, patience: float = _PATIENCE) -> None:
-        """Asks nothing yet; `patience` in seconds is for one answer. Raises StoreUnusable without the client library."""
+        """Asks nothing yet; one answer may take `patience` seconds. Raises StoreUnusable without the client library."""
         self.address = address
         self._bucket = address.partition("://")[2].partition("/")[0]
         self._client = open_client(address, at_once=_AT_ONCE, patience=patience)

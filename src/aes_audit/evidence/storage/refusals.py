@@ -41,13 +41,13 @@ def is_denied(error: BaseException | None) -> bool:
 def said(error: BaseException, what: str, bucket: str) -> str:
     """Why `what` (read, write, list, remove) was not possible, and the way out; no full stop."""
     names = {cls.__name__ for each in _chain(error) for cls in type(each).__mro__}
-    detail = " ".join(str(error).split()) or type(error).__name__
+    detail = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     if isinstance(error, FileNotFoundError):
         return f"there is no bucket {bucket!r}; make it, or give another --audit-store"
     if names & _NO_CREDENTIALS:
         return f"no credentials were found ({detail}); set up those of the service's own tools (docs/stores.md)"
     if is_denied(error):
-        return f"access denied: these credentials may not {what} there ({detail})"
+        return f"access denied: these credentials may not {what} there ({detail}); give others, or another --audit-store"
     if names & _UNREACHABLE:
         return f"the service does not answer ({detail}); check network and endpoint, then run again to go on"
     return f"cannot {what} there ({detail}); run again to go on with what is kept"

@@ -1,0 +1,189 @@
+"""The store in a folder: who looks in finds whole files, and what an operating system refuses is said."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from aes_audit.errors import StoreUnusable
+from aes_audit.evidence.keys import digest
+from aes_audit.evidence.store import Store
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20
+KEY = digest({"key": 1})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def only(store: Store, pattern: str) -> Path:
+    """The one file of the store that matches."""
+    (path,) = store.local.glob(pattern)
+    return path
+
+
+def test_a_lookup_reads_one_small_file_and_never_the_image(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.put_image(KEY, PNG, {})
+    opened: list[str] = []
+    read = Path.read_bytes
+
+    def watched(self: Path) -> bytes:
+        opened.append(self.suffix)
+        return read(self)
+
+    monkeypatch.setattr(Path, "read_bytes", watched)
+    assert store.image(KEY) is not None
+    assert opened == [".json"]
+
+
+def test_a_new_store_hides_itself_from_git_and_from_backups(store: Store) -> None:
+    assert (store.local / ".gitignore").read_text() == "*\n"
+    assert (store.local / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55")
+
+
+def test_a_folder_with_other_files_is_not_hidden_from_git_and_keeps_them(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("do not hide me")
+    (tmp_path / "draft.tmp").write_text("nor me")
+    os.utime(tmp_path / "draft.tmp", (0, 0))
+    store = Store(tmp_path)
+    store.put_image(KEY, PNG, {})
+    assert not (tmp_path / ".gitignore").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"thesis.tex", "draft.tmp", "blobs", "images"}
+
+
+def test_opening_a_store_removes_what_dead_writers_left_and_nothing_younger(store: Store) -> None:
+    store.put_scores(KEY, {"values": [1.0]})
+    folder = only(store, "scores/*")
+    dead, alive = (folder / f"{KEY}.json.{number}.{'ab' * 16}.tmp" for number in (123, 456))
+    for path in (dead, alive):
+        path.write_text("half")
+    os.utime(dead, (time.time() - 3700,) * 2)
+    Store(store.local)
+    assert not dead.exists()
+    assert alive.exists()
+    assert store.scores(KEY) == {"values": [1.0]}
+
+
+def test_what_a_writer_of_this_machine_left_is_removed_as_soon_as_it_is_dead(store: Store) -> None:
+    script = """
+import os, signal, sys
+from pathlib import Path
+from aes_audit.evidence import files
+files.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+files.write(Path(sys.argv[1]), b"half")
+"""
+    store.put_scores(KEY, {"values": [1.0]})
+    target = only(store, "scores/*") / "torn.json"
+    killed = subprocess.run([sys.executable, "-c", script, str(target)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = store.local.glob("**/*.tmp")
+    alive = left.with_name(left.name.replace(f".{left.name.split('.')[-3]}.", f".{os.getpid()}."))
+    alive.write_bytes(b"half")
+    Store(store.local)
+    assert list(store.local.glob("**/*.tmp")) == [alive]
+
+
+def test_a_file_in_the_place_of_the_store_is_said(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("")
+    for root in (tmp_path / "store", tmp_path / "store" / "inner"):
+        with pytest.raises(StoreUnusable, match=r"store: cannot use .*store.*: a file is in the place of a folder"):
+            Store(root)
+
+
+def test_a_file_in_the_place_of_a_room_is_said(store: Store) -> None:
+    (store.local / "scores").write_text("")
+    with pytest.raises(StoreUnusable, match="a file is in the place of a folder"):
+        store.put_scores(KEY, {})
+    with pytest.raises(StoreUnusable, match="a file is in the place of a folder"):
+        store.scores(KEY)
+
+
+def test_a_folder_in_the_place_of_a_record_is_said(store: Store) -> None:
+    (store.local / "scores" / KEY[:2] / f"{KEY}.json").mkdir(parents=True)
+    with pytest.raises(StoreUnusable, match="a folder is in the place of a file"):
+        store.scores(KEY)
+    with pytest.raises(StoreUnusable, match="a folder is in the place of a file"):
+        store.put_scores(KEY, {})
+
+
+REFUSALS = [
+    (errno.ENOSPC, "the disk is full"),
+    (errno.EDQUOT, "the disk quota is used up"),
+    (errno.EROFS, "the file system is read-only"),
+    (errno.EACCES, "permission denied"),
+    (errno.EIO, os.strerror(errno.EIO)),
+]
+
+
+@pytest.mark.parametrize("call", ["replace", "fsync"])
+@pytest.mark.parametrize(("code", "words"), REFUSALS)
+def test_a_refused_write_is_one_sentence_and_leaves_no_trace(
+    store: Store, monkeypatch: pytest.MonkeyPatch, call: str, code: int, words: str
+) -> None:
+    store.put_scores(KEY, {"values": [1.0]})
+
+    def refusing(*arguments: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, call, refusing)
+    with pytest.raises(StoreUnusable, match=words) as caught:
+        store.put_scores(KEY, {"values": [2.0]})
+    with pytest.raises(StoreUnusable, match=words):
+        store.put_image(KEY, PNG, {})
+    monkeypatch.undo()
+    message = str(caught.value)
+    assert str(store.local) in message
+    assert "\n" not in message
+    assert message.endswith(".")
+    assert store.scores(KEY) == {"values": [1.0]}
+    assert store.image(KEY) is None
+    assert not list(store.local.glob("**/*.tmp"))
+
+
+def test_an_image_whose_record_could_not_be_written_was_never_made(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = os.replace
+
+    def full_for_records(source: Path, target: Path) -> None:
+        if target.suffix == ".json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full_for_records)
+    with pytest.raises(StoreUnusable):
+        store.put_image(KEY, PNG, {})
+    assert list(store.local.glob("blobs/*/*.png"))
+    assert store.image(KEY) is None
+
+
+def test_an_interrupted_write_leaves_no_trace(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        store.put_scores(KEY, {})
+    assert not list(store.local.glob("scores/*/*"))
+
+
+def test_a_file_system_that_cannot_sync_folders_is_good_enough(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsync = os.fsync
+
+    def files_only(descriptor: int) -> None:
+        if os.path.isdir(f"/proc/self/fd/{descriptor}"):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    store.put_scores(KEY, {"values": [1.0]})
+    assert store.scores(KEY) == {"values": [1.0]}
