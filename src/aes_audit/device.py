@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
-from pathlib import Path
 
+from aes_audit.accelerators import DRIVER, VISIBLE, device_model, installed_gpus, visible_devices
 from aes_audit.errors import InfrastructureError
 
 __all__ = ["check_device", "default_dtype", "device_class", "pick_device"]
 
 
-_GPUS = Path("/proc/driver/nvidia/gpus")
-
-
 def pick_device(wanted: str) -> str:
-    """`cpu`, `cuda` or `mps`; `auto` looks for the driver, which costs nothing."""
+    """`cpu`, `cuda` or `mps`; `auto` looks for the driver and what it may show, which costs nothing."""
     if wanted != "auto":
         return wanted
-    if Path("/proc/driver/nvidia/version").exists():
-        return "cuda"
+    if (DRIVER / "version").exists():
+        hidden = VISIBLE in os.environ and not visible_devices(os.environ, installed_gpus())
+        return "cpu" if hidden else "cuda"
     return "mps" if sys.platform == "darwin" and platform.machine() == "arm64" else "cpu"
 
 
@@ -30,9 +29,7 @@ def device_class(device: str) -> str:
     """
     if device != "cuda":
         return f"{device} ({platform.machine()})"
-    lines = [line for file in _GPUS.glob("*/information") for line in file.read_text().splitlines()]
-    models = sorted({line.partition(":")[2].strip() for line in lines if line.startswith("Model:")})
-    return f"cuda ({', '.join(models) or 'unknown'})"
+    return f"cuda ({device_model(os.environ, installed_gpus())})"
 
 
 def default_dtype(device: str) -> str:
