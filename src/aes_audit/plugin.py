@@ -14,6 +14,7 @@ from aes_audit.options import RUN_KEY
 from aes_audit.planning import Case
 from aes_audit.report.junit import properties
 from aes_audit.run import MEASURED, AuditRun
+from aes_audit.workers import auto_workers
 
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
@@ -87,12 +88,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Distribute by group where audits run; plain `-n` would scatter a subject over all workers."""
+    """Distribute by subject where audits run; plain `-n` would scatter each over all workers."""
     if config.getoption("dist") != "load" or not config.stash[RUN].opened:
         return None
-    from xdist.scheduler import LoadGroupScheduling
+    from aes_audit.scheduling import SubjectScheduling
 
-    return LoadGroupScheduling(config, log)
+    return SubjectScheduling(config, log, _session(config).cases)
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Say what `-n auto` means where audits run on accelerators: one worker per device."""
+    return auto_workers(config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: Sequence[Any]) -> None:
+    """Give each worker on this machine its device and its share of the processor."""
+    here = [spec for spec in specs if spec.popen]
+    if workers := config.stash[RUN].workers(len(here)):
+        workers.equip(here)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -122,6 +137,12 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitC
     """Write the results file and the report, also when audits failed or the run was interrupted."""
     if not session.config.stash[RUN].finish(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED):
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what the run has started, however it ended."""
+    if run := config.stash.get(RUN, None):
+        run.close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -130,7 +130,7 @@ class AuditRun:
 
         if not (self.opened and isinstance(self.session, LiveSession)):
             return None
-        return Workers.of(count, self.session.device, self.session.cases)
+        return Workers.of(count, self.session.device, len({case.worker for case in self.session.cases}))
 
     @property
     def _asks_for_audits(self) -> bool:
@@ -196,6 +196,11 @@ class AuditRun:
             return read_baseline(self.config.baselines, index) is not None
         except InvalidBaseline:
             return True
+
+    def close(self) -> None:
+        """Give back what the session holds."""
+        if self.opened:
+            self.session.close()
 
     def header(self) -> list[str]:
         """What is audited, where and with what."""
