@@ -80,6 +80,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         ([H100, H100], ("audits/", "--audit-device=cuda"), "", 1),
         ([H100, H100], ("tests/",), None, None),
         ([H100, H100], ("audits/", "--evidence=table.csv"), None, None),
+        # An engine that spreads every model by itself needs no workers.
+        ([H100, H100], ("audits/", "--engine=ray[actors=2]"), None, 0),
         ([], ("audits/",), None, None),
         ([], ("audits/", "--audit-device=cuda"), None, 1),
         ([], ("audits/", "--audit-device=mps"), None, 1),
@@ -108,6 +110,12 @@ def test_what_xdist_is_told_by_its_own_variable_counts(
     install(H100, H100)
     monkeypatch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "7")
     assert auto_workers(pytester.parseconfig("-n", "auto", "--model=control/faithful")) is None
+
+
+def test_an_engine_that_spreads_every_model_is_not_started_by_every_worker(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest("--model=control/faithful", "--engine=ray[actors=2]", "-n", "2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--engine=ray?actors=2? spreads every model over its own processes*drop -n."])
 
 
 def _given(count: int, where: str = "cuda", subjects: int = 8) -> list[dict[str, str | bool]]:
