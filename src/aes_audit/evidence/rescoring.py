@@ -15,6 +15,8 @@ __all__ = ["RescoringStore"]
 class RescoringStore(Store):
     """The images of the store at `address`, and scores of its own in another folder."""
 
+    shared = False
+
     def __init__(self, address: str | Path, scores: Path) -> None:
         """Open both; `scores` starts empty and belongs to one repeat. Raises StoreUnusable."""
         super().__init__(address)

@@ -16,7 +16,7 @@ import hashlib
 import uuid
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -73,6 +73,9 @@ class ImageRecord:
 
 class Store:
     """Images and scores at one address; see the module for what lies there. All methods raise StoreUnusable."""
+
+    shared = True
+    """Whether who opens the address in another process has all of it."""
 
     def __init__(self, address: str | Path, *, looked_at: bool = False, sharing: str = "") -> None:
         """Open the store at `address`: a folder, which is made where there is none, or a URL.
@@ -227,6 +230,10 @@ class Store:
         finally:
             lock.release()
 
+    def __reduce__(self) -> tuple[Callable[..., Store], tuple[str, str]]:
+        # What is open (connections, threads) stays where it is.
+        return _looked_at, (self.address, self._sharing)
+
     def __repr__(self) -> str:
         return f"Store({self.address!r})"
 
@@ -247,6 +254,10 @@ class Store:
     def _get(self, room: str, key: str) -> dict[str, Any] | None:
         content = self.storage.read(_name(room, key))
         return None if content is None else decoded(key, content)
+
+
+def _looked_at(address: str, sharing: str) -> Store:
+    return Store(address, looked_at=True, sharing=sharing)
 
 
 def _blob(sha256: str) -> str:

@@ -57,7 +57,7 @@ class RayEngine:
 
     def plan(self, stage: Stage, store: Store) -> Plan:
         """Runs of a few batches for each process."""
-        if not stage.operator.portable:
+        if not _is_sent(stage, store):
             return self._here.plan(stage, store)
         left = stage.left(store)
         if not left:
@@ -68,20 +68,22 @@ class RayEngine:
         return Plan(tasks, min(processes, len(tasks)))
 
     def run(self, stage: Stage, store: Store) -> None:
-        """On the cluster, or here where the operator must not be sent.
+        """On the cluster, or here where the operator must not be sent, or where nobody else has the store.
 
         Whatever goes wrong with a batch, all the others are made. What was not made is tried once more, each batch a
         task of its own, in other processes; then the first error is raised, with the traceback from there in its
         notes. A store that cannot be used, and a node that is not like the driver's machine, end the stage at once.
         """
-        operator = stage.operator
-        if not operator.portable:
+        if not _is_sent(stage, store):
             self._here.run(stage, store)
             return
+        operator = stage.operator
         with store.lock(digest(operator.identity)):
             plan = self.plan(stage, store)
             if not plan.tasks:
                 return
+            # Without a connection Ray would make one of its own.
+            cluster = self._joined()
             done = stage.total - plan.wanted
             with (
                 _assignment(operator, store) as assignment,
@@ -90,7 +92,7 @@ class RayEngine:
                 made = _Making(operator, tick)
                 self._make(made, plan, assignment)
             made.keep_rates(store)
-            made.raise_first([batch for task in plan.tasks for batch in task], self._joined().logs)
+            made.raise_first([batch for task in plan.tasks for batch in task], cluster.logs)
 
     def describe(self) -> Mapping[str, JSON]:
         """Its name, and what was said about it."""
@@ -188,6 +190,10 @@ class _Making:
                 f"{self.operator.name}: {tried} times the process died that was to make {_named(left)}; "
                 f"Ray's logs are in {logs}, and --engine=local makes it in this process."
             ) from self.failed
+
+
+def _is_sent(stage: Stage, store: Store) -> bool:
+    return stage.operator.portable and store.shared
 
 
 @contextmanager
