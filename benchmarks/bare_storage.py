@@ -12,22 +12,25 @@ __all__ = ["Bare", "bare_storage"]
 
 
 class Bare(Protocol):
-    """Objects under names that nobody has used."""
+    """The storage in which a store lies; names are those within the store."""
 
     def write(self, contents: Iterable[bytes]) -> int:
-        """Write each under a new name; how many there were."""
+        """Write each under a name that nobody has used, one after the other; how many there were."""
 
-    def read(self, count: int) -> int:
-        """Read the first of those that were written, this often."""
+    def read(self, names: Iterable[str]) -> int:
+        """Read each of these objects; how many there were."""
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove these objects, and what `write` has written."""
 
 
 def bare_storage(address: str) -> Bare:
-    """Beside the store of this address: in the same bucket, or on the same disk."""
+    """Of the store at this address."""
     scheme, _, rest = address.rpartition("://")
     if scheme:
         bucket, _, prefix = rest.partition("/")
-        return _Bucket(bucket, f"{prefix}-bare/")
-    return _Folder(Path(f"{address}-bare"))
+        return _Bucket(bucket, prefix)
+    return _Folder(Path(address))
 
 
 class _Folder:
@@ -35,28 +38,33 @@ class _Folder:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._first: Path | None = None
-        root.mkdir(parents=True)
+        self._written: list[str] = []
 
     def write(self, contents: Iterable[bytes]) -> int:
         return sum(self._write(content) for content in contents)
 
     def _write(self, content: bytes) -> int:
-        target = self._root / uuid.uuid4().hex
-        self._first = self._first or target
+        name = uuid.uuid4().hex
+        target = self._root / "bare" / name[:2] / name
+        target.parent.mkdir(parents=True, exist_ok=True)
         with open(f"{target}.tmp", "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(f"{target}.tmp", target)
-        folder = os.open(self._root, os.O_RDONLY)
+        folder = os.open(target.parent, os.O_RDONLY)
         os.fsync(folder)
         os.close(folder)
+        self._written.append(f"bare/{name[:2]}/{name}")
         return 1
 
-    def read(self, count: int) -> int:
-        assert self._first is not None
-        return sum(bool(self._first.read_bytes()) for _ in range(count))
+    def read(self, names: Iterable[str]) -> int:
+        return sum(bool((self._root / name).read_bytes()) for name in names)
+
+    def remove(self, names: Iterable[str]) -> None:
+        for name in (*names, *self._written):
+            (self._root / name).unlink()
+        self._written.clear()
 
 
 class _Bucket:
@@ -68,18 +76,24 @@ class _Bucket:
         self._client: Any = boto3.client("s3")
         self._bucket = bucket
         self._prefix = prefix
-        self._first = ""
+        self._written: list[str] = []
 
     def write(self, contents: Iterable[bytes]) -> int:
         return sum(self._write(content) for content in contents)
 
     def _write(self, content: bytes) -> int:
-        name = f"{self._prefix}{uuid.uuid4().hex}"
-        self._first = self._first or name
-        self._client.put_object(Bucket=self._bucket, Key=name, Body=content)
+        name = uuid.uuid4().hex
+        self._written.append(f"bare/{name[:2]}/{name}")
+        self._client.put_object(**self._named(self._written[-1]), Body=content)
         return 1
 
-    def read(self, count: int) -> int:
-        return sum(
-            bool(self._client.get_object(Bucket=self._bucket, Key=self._first)["Body"].read()) for _ in range(count)
-        )
+    def read(self, names: Iterable[str]) -> int:
+        return sum(bool(self._client.get_object(**self._named(name))["Body"].read()) for name in names)
+
+    def remove(self, names: Iterable[str]) -> None:
+        for name in (*names, *self._written):
+            self._client.delete_object(**self._named(name))
+        self._written.clear()
+
+    def _named(self, name: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": f"{self._prefix}/{name}"}

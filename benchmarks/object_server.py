@@ -1,4 +1,7 @@
-"""An S3-speaking server in a process of its own, for measuring a store in object storage without an account."""
+"""An S3-speaking server in a process of its own, for measuring a store in object storage without an account.
+
+Run as a script it is that process: moto's server, which begins with the files of folders as objects.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,27 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 __all__ = ["served"]
 
-_PATIENCE = 60.0
+PREFIX = "evidence"
+_PATIENCE = 300.0
 
 
 @contextmanager
-def served(buckets: Iterable[str]) -> Iterator[None]:
-    """A moto server with these empty buckets; clients find it through the environment, as users' do."""
+def served(buckets: Mapping[str, Path]) -> Iterator[list[str]]:
+    """Addresses of stores, each in a bucket of its own, with what lies in its folder.
+
+    Clients find the server through the environment, as users' do. It takes the folders' files without HTTP, which would
+    be the longest part of filling a large store and is not what is measured.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, __file__, str(port), *(f"{name}={folder}" for name, folder in buckets.items())]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     os.environ |= {
         "AWS_ENDPOINT_URL": url,
@@ -32,11 +41,7 @@ def served(buckets: Iterable[str]) -> Iterator[None]:
     }
     try:
         _await(url, server)
-        import boto3
-
-        for bucket in buckets:
-            boto3.client("s3").create_bucket(Bucket=bucket)
-        yield
+        yield [f"s3://{name}/{PREFIX}" for name in buckets]
     finally:
         server.terminate()
         server.wait()
@@ -52,3 +57,24 @@ def _await(url: str, server: subprocess.Popen[bytes]) -> None:
         else:
             return
     raise SystemExit(f"no moto server answers at {url}; install the extra `test`.")
+
+
+def main() -> None:
+    """Serve on a port; further arguments are BUCKET=FOLDER."""
+    from moto.core.models import DEFAULT_ACCOUNT_ID
+    from moto.s3.models import s3_backends
+    from moto.server import main as serve
+
+    port, *buckets = sys.argv[1:]
+    backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+    for bucket in buckets:
+        name, _, folder = bucket.partition("=")
+        backend.create_bucket(name, "us-east-1")
+        for path in Path(folder).rglob("*"):
+            if path.is_file():
+                backend.put_object(name, f"{PREFIX}/{path.relative_to(folder).as_posix()}", path.read_bytes())
+    serve(["-H", "127.0.0.1", "-p", port])
+
+
+if __name__ == "__main__":
+    main()

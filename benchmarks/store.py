@@ -1,17 +1,20 @@
 """Print how many objects a store writes and looks up per second, with few and with many objects in it.
 
-    python benchmarks/store.py [1000 10000 100000] [--s3 | --address FOLDER|s3://...] [--images 16] [--repeats 7]
+    python benchmarks/store.py [1000 10000 100000] [--s3 | --address FOLDER|s3://...] [--images 32] [--repeats 11]
                                [--writers 16] [--each 64]
 
 One store per size is filled with what an audit keeps of an image (its file, its record, the answers of eight rewards:
 ten objects). Then each way of writing and asking is timed on every store in turn, in one run: medians over the rounds,
 after one that warms up. `ratio` is the slowest size over the fastest, from the medians of what each round took beside
-the first size in that same round, so that what else the machine does falls on all of them. "bare" is the same storage
-without the store: a file written, synced and renamed, or boto3's calls. At last `--writers` processes write into one
+the first size in that same round, so that what else the machine does falls on all of them; `ratio, processor` is the
+same in processor time of this process, without waiting for disks and neighbours. Every way asks for images of its own
+choice; what a round has put is removed after it. "bare" is the same storage without the store: a file written,
+synced and renamed, or boto3's calls. At last `--writers` processes write into one
 store at once, half of it images of their own and half the same ones as all others, and every object is read again and
 compared.
 
-`--s3` starts moto's server in a process of its own, which shares this machine; `--address` measures what is given, in
+`--s3` starts moto's server in a process of its own, which shares this machine and begins with the objects of filled
+folders; `--address` measures what is given, in
 new folders below it, which stay.
 """
 
@@ -26,9 +29,10 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from bare_storage import Bare, bare_storage
 from object_server import served
@@ -38,7 +42,7 @@ from aes_audit.evidence.store import Store
 
 __all__ = ["main", "table"]
 
-_ASKED = 8
+_ASKED = 4
 """Images looked up for every one that is written; looking is quicker."""
 
 
@@ -50,25 +54,17 @@ class Filled:
     bare: Bare
     """The same storage without the store."""
     objects: int
-    """When it was filled."""
-    filled: int = field(init=False)
-    """Images of numbers below this one are in it with all that belongs to them."""
-    begun: int = field(init=False)
-    """No image of this number or a higher one is in it."""
+    """That is how many it has between two rounds."""
 
-    def __post_init__(self) -> None:
-        self.filled = self.begun = max(self.objects // OBJECTS, 1)
-        fill(self.store, self.filled)
-
-    def fresh(self, count: int) -> list[Stored]:
-        """Images that it does not have yet and is about to get."""
-        self.begun += count
-        return [stored(number) for number in range(self.begun - count, self.begun)]
+    @property
+    def images(self) -> int:
+        """Images of numbers below this one are in it with all that belongs to them."""
+        return self.objects // OBJECTS
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What one round is about; made before the clock starts."""
+    """What is done in one round; made before the clock starts, and for each way of asking anew."""
 
     known: Sequence[Stored]
     """Images that the store has, drawn at random; an answer of the first reward is asked for of each."""
@@ -138,43 +134,62 @@ WAYS: dict[str, Way] = {
         list(at.store.read_images([found for found in at.store.images(_image_keys(sample)) if found]))
     ),
     "bare: object written": lambda at, sample: at.bare.write(one.png for one in sample.fresh),
-    "bare: object read": lambda at, sample: at.bare.read(len(sample.known)),
+    "bare: object read": lambda at, sample: at.bare.read(one.names[1] for one in sample.known),
 }
 
 
-def timed(filled: Sequence[Filled], images: int, repeats: int) -> dict[str, list[list[float]]]:
-    """Way -> per round, seconds for one call on each store; who comes first changes from round to round."""
+@dataclass(frozen=True)
+class Rounds:
+    """One way, timed: per round, seconds for one call on each store."""
+
+    wall: list[list[float]] = field(default_factory=list)
+    """By the clock."""
+    cpu: list[list[float]] = field(default_factory=list)
+    """Of this process's processors."""
+
+
+def timed(filled: Sequence[Filled], images: int, repeats: int) -> dict[str, Rounds]:
+    """Every way, on each store in turn; who comes first changes from round to round."""
     rng = random.Random(0)
-    seconds: dict[str, list[list[float]]] = {way: [] for way in WAYS}
+    found = {way: Rounds() for way in WAYS}
     for lap in range(repeats + 1):
-        samples = [_sample(at, images, rng) for at in filled]
+        fresh = [[stored(at.images + lap * images + number) for number in range(images)] for at in filled]
         for name, way in WAYS.items():
-            took = [0.0] * len(filled)
+            samples = [_sample(at, new, rng) for at, new in zip(filled, fresh, strict=True)]
+            wall, cpu = [0.0] * len(filled), [0.0] * len(filled)
             for turn in range(len(filled)):
                 place = (turn + lap) % len(filled)
-                start = time.perf_counter()
+                start, cpu_start = time.perf_counter(), time.process_time()
                 times = way(filled[place], samples[place])
-                took[place] = (time.perf_counter() - start) / times
+                cpu[place] = (time.process_time() - cpu_start) / times
+                wall[place] = (time.perf_counter() - start) / times
             if lap:
-                seconds[name].append(took)
-    return seconds
+                found[name].wall.append(wall)
+                found[name].cpu.append(cpu)
+        for at, new in zip(filled, fresh, strict=True):
+            at.bare.remove(name for one in new for name in one.names)
+    return found
 
 
-def _sample(at: Filled, images: int, rng: random.Random) -> Sample:
-    numbers = rng.choices(range(at.filled), k=_ASKED * images)
-    absent = [rng.randbytes(32).hex() for _ in range(_ASKED * images)]
-    return Sample([stored(number) for number in numbers], at.fresh(images), absent)
+def _sample(at: Filled, fresh: Sequence[Stored], rng: random.Random) -> Sample:
+    count = _ASKED * len(fresh)
+    known = [stored(number) for number in rng.choices(range(at.images), k=count)]
+    return Sample(known, fresh, [rng.randbytes(32).hex() for _ in range(count)])
 
 
-def table(sizes: Sequence[int], seconds: dict[str, list[list[float]]]) -> str:
+def table(sizes: Sequence[int], found: Mapping[str, Rounds]) -> str:
     """A table in Markdown: calls per second at each size, and the ratio of the slowest size to the fastest."""
     heads = "".join(f" {size:,} objects |" for size in sizes)
-    lines = [f"| per second |{heads} ratio |", "|---" * (len(sizes) + 2) + "|"]
-    for way, rounds in seconds.items():
-        rates = "".join(f" {1 / statistics.median(column):,.0f} |" for column in zip(*rounds, strict=True))
-        beside = [statistics.median(took[place] / took[0] for took in rounds) for place in range(len(sizes))]
-        lines.append(f"| {way} |{rates} {max(beside) / min(beside):.2f} |")
+    lines = [f"| per second |{heads} ratio | ratio, processor |", "|---" * (len(sizes) + 3) + "|"]
+    for way, rounds in found.items():
+        rates = "".join(f" {1 / statistics.median(column):,.0f} |" for column in zip(*rounds.wall, strict=True))
+        lines.append(f"| {way} |{rates} {_ratio(rounds.wall):.2f} | {_ratio(rounds.cpu):.2f} |")
     return "\n".join(lines)
+
+
+def _ratio(rounds: Sequence[Sequence[float]]) -> float:
+    beside = [statistics.median(took[place] / took[0] for took in rounds) for place in range(len(rounds[0]))]
+    return max(beside) / min(beside)
 
 
 def write_share(address: str, number: int, images: int) -> None:
@@ -235,18 +250,27 @@ def _turn(running: Sequence[subprocess.Popen[str]]) -> float:
 
 
 @contextmanager
-def _places(address: str | None, s3: bool, names: Sequence[str]) -> Iterator[list[str]]:
-    """An address for the store of each name. Each has a bucket of its own where the server is ours."""
-    if s3:
-        buckets = [f"store-{name}" for name in names]
-        with served(buckets):
-            yield [f"s3://{bucket}/evidence" for bucket in buckets]
-    elif address:
-        run = uuid.uuid4().hex[:8]
-        yield [f"{address.rstrip('/')}/{run}/{name}" for name in names]
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            yield [f"{folder}/{name}" for name in names]
+def _stores(address: str | None, s3: bool, sizes: Sequence[int]) -> Iterator[list[str]]:
+    """Addresses of filled stores, and of an empty one at the end."""
+    names = [*map(str, sizes), "writers"]
+    if address and not s3:
+        places = [f"{address.rstrip('/')}/{uuid.uuid4().hex[:8]}/{name}" for name in names]
+        _fill_all(places, sizes)
+        yield places
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        places = [f"{folder}/{name}" for name in names]
+        _fill_all(places, sizes)
+        if not s3:
+            yield places
+            return
+        with served({f"store-{name}": Path(place) for name, place in zip(names, places, strict=True)}) as buckets:
+            yield buckets
+
+
+def _fill_all(places: Sequence[str], sizes: Sequence[int]) -> None:
+    for place, size in zip(places[:-1], sizes, strict=True):
+        fill(Store(place), size // OBJECTS)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -255,8 +279,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("sizes", type=int, nargs="*", default=[1_000, 10_000, 100_000], metavar="OBJECTS")
     parser.add_argument("--address", help="a folder or a place in object storage; default: a temporary folder")
     parser.add_argument("--s3", action="store_true", help="a server of its own")
-    parser.add_argument("--images", type=int, default=16, help="written per round; eight times as many are looked up")
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--images", type=int, default=32, help="written per round; four times as many are asked for")
+    parser.add_argument("--repeats", type=int, default=11)
     parser.add_argument("--writers", type=int, default=16)
     parser.add_argument("--each", type=int, default=64, help="images of its own per writer")
     parser.add_argument("--writer", type=int, help=argparse.SUPPRESS)
@@ -264,17 +288,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if typed.writer is not None:
         write_share(typed.address, typed.writer, typed.each)
         return
-    with _places(typed.address, typed.s3, [*map(str, typed.sizes), "writers"]) as (*places, shared):
-        kind = shared.rpartition("://")[0] or "folder"
+    with _stores(typed.address, typed.s3, typed.sizes) as (*places, empty):
+        kind = empty.rpartition("://")[0] or "folder"
         print(
             f"{kind}, {os.cpu_count()} cores, {typed.images} images a round, medians of {typed.repeats}\n", flush=True
         )
         filled = [Filled(Store(at), bare_storage(at), size) for at, size in zip(places, typed.sizes, strict=True)]
         print(table(typed.sizes, timed(filled, typed.images, typed.repeats)), flush=True)
-        grown = (typed.repeats + 1) * typed.images * OBJECTS
-        print(f"\nEach store grew by {grown:,} objects meanwhile.\n", flush=True)
         if typed.writers:
-            print(many_writers(shared, typed.writers, typed.each))
+            print("\n" + many_writers(empty, typed.writers, typed.each))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+import os
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-import numpy as np
 from PIL import Image
 
 from aes_audit.controls.prompts import control_pairs
@@ -20,7 +23,19 @@ from aes_audit.evidence.store import Store
 from aes_audit.generators.registry import resolve_model
 from aes_audit.rewards.registry import resolve_reward
 
-__all__ = ["OBJECTS", "REWARDS", "Stored", "fill", "lost", "put", "stored"]
+__all__ = [
+    "OBJECTS",
+    "REWARDS",
+    "Stored",
+    "fill",
+    "image_record",
+    "lost",
+    "png",
+    "put",
+    "quickly",
+    "score_record",
+    "stored",
+]
 
 REWARDS = 8
 
@@ -47,34 +62,60 @@ class Stored:
     scores: Mapping[str, Mapping[str, Any]]
     """Key -> answers of a reward, one for each."""
 
+    @property
+    def names(self) -> Sequence[str]:
+        """Of its objects within the store, as the store's module says."""
+        sha256 = hashlib.sha256(self.png).hexdigest()
+        records = [("images", self.key), *(("scores", key) for key in self.scores)]
+        return [f"blobs/{sha256[:2]}/{sha256}.png", *(f"{room}/{key[:2]}/{key}.json" for room, key in records)]
+
 
 def stored(number: int) -> Stored:
     """The image of this number: another number, another picture, prompt and seed."""
     pairs = control_pairs()
     pair, lap = pairs[number % len(pairs)], number // len(pairs)
     prompt = f"{pair.original}, number {lap}"
-    # Readers of PNG ignore what follows its end, and the digest does not.
-    png = _picture(number % _PICTURES) + number.to_bytes(8, "big")
-    sha256 = hashlib.sha256(png).hexdigest()
+    content = png(number)
+    sha256 = hashlib.sha256(content).hexdigest()
     key = image_key(_generator(), prompt, number)
     queries = (prompt, f"{pair.wide}, number {lap}")
-    values = np.random.default_rng(number).random((REWARDS, len(queries))).tolist()
     scores = {
-        score_key(scorer, sha256, queries): {
-            "scorer": scorer,
-            "image_sha256": sha256,
-            "queries": list(queries),
-            "values": answers,
-        }
-        for scorer, answers in zip(_scorers(), values, strict=True)
+        score_key(scorer, sha256, queries): score_record(scorer, sha256, queries, number) for scorer in _scorers()
     }
-    return Stored(key, png, {"generator": _generator(), "prompt": prompt, "seed": number}, scores)
+    return Stored(key, content, image_record(_generator(), prompt, number), scores)
+
+
+def png(number: int) -> bytes:
+    """A control picture with bytes that are those of no other number."""
+    # Readers of PNG ignore what follows its end, and the digest does not.
+    return _picture(number % _PICTURES) + number.to_bytes(8, "big")
+
+
+def image_record(generator: Mapping[str, Any], prompt: str, seed: int) -> Mapping[str, Any]:
+    """As generating puts it beside an image."""
+    return {"generator": generator, "prompt": prompt, "seed": seed}
+
+
+def score_record(scorer: Mapping[str, Any], sha256: str, queries: Sequence[str], seed: int) -> Mapping[str, Any]:
+    """As scoring puts it, with random scores."""
+    rng = random.Random(f"{seed} {scorer}")
+    values = [rng.random() for _ in queries]
+    return {"scorer": scorer, "image_sha256": sha256, "queries": list(queries), "values": values}
+
+
+@contextmanager
+def quickly() -> Iterator[None]:
+    """Fill a folder without waiting for its disk; what is measured afterwards starts with a quiet disk."""
+    with patch.object(os, "fsync"):
+        yield
+    os.sync()
 
 
 def fill(store: Store, images: int) -> None:
     """Put the first images, with all that is known of them."""
-    for start in range(0, images, _AT_ONCE):
-        put(store, [stored(number) for number in range(start, min(start + _AT_ONCE, images))])
+    with quickly():
+        for start in range(0, images, _AT_ONCE):
+            put(store, [stored(number) for number in range(start, min(start + _AT_ONCE, images))])
 
 
 def put(store: Store, images: Sequence[Stored]) -> None:
@@ -98,9 +139,9 @@ def lost(store: Store, images: Sequence[Stored]) -> int:
 
 @cache
 def _picture(number: int) -> bytes:
-    png = io.BytesIO()
-    Image.fromarray(render(control_pairs()[number].scene)).save(png, format="PNG")
-    return png.getvalue()
+    file = io.BytesIO()
+    Image.fromarray(render(control_pairs()[number].scene)).save(file, format="PNG")
+    return file.getvalue()
 
 
 @cache

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from bare_storage import bare_storage
 from object_server import served
-from store import WAYS, Filled, many_writers, table, timed
+from store import WAYS, Filled, Rounds, many_writers, table, timed
 from stored_objects import OBJECTS, fill, lost, stored
 
 from aes_audit.evidence.store import Store
@@ -19,20 +19,24 @@ def files(folder: Path) -> int:
 
 
 def test_every_way_is_timed_on_every_store_and_the_table_has_a_line_for_each(tmp_path: Path) -> None:
-    filled = [Filled(Store(at), bare_storage(str(at)), objects=20) for at in (tmp_path / "a", tmp_path / "b")]
-    seconds = timed(filled, images=2, repeats=2)
-    assert [(len(rounds), *map(len, rounds)) for rounds in seconds.values()] == [(2, 2, 2)] * len(WAYS)
-    assert all(took > 0 for rounds in seconds.values() for both in rounds for took in both)
-    lines = table([20, 20], seconds).splitlines()
+    places = [tmp_path / "a", tmp_path / "b"]
+    for place in places:
+        fill(Store(place), 2)
+    filled = [Filled(Store(place), bare_storage(str(place)), objects=20) for place in places]
+    found = timed(filled, images=2, repeats=2)
+    assert [[len(both) for both in rounds.wall] for rounds in found.values()] == [[2, 2]] * len(WAYS)
+    assert all(took > 0 for rounds in found.values() for both in rounds.wall + rounds.cpu for took in both)
+    lines = table([20, 20], found).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {way}" for way in WAYS]
-    # Two images at first and two in each of three rounds.
-    assert [files(at) for at in (tmp_path / "a", tmp_path / "b")] == [8 * OBJECTS] * 2
+    # What the rounds put is gone.
+    assert [files(place) for place in places] == [2 * OBJECTS] * 2
 
 
 def test_the_ratio_is_that_of_the_slowest_size_within_a_round() -> None:
     # The machine was ten times slower in the second round, the larger store always twice as slow.
-    line = table([1, 2], {"way": [[0.1, 0.2], [1.0, 2.0], [0.1, 0.2]]}).splitlines()[-1]
-    assert line == "| way | 10 | 5 | 2.00 |"
+    wall = [[0.1, 0.2], [1.0, 2.0], [0.1, 0.2]]
+    line = table([1, 2], {"way": Rounds(wall, [[0.1, 0.1]])}).splitlines()[-1]
+    assert line == "| way | 10 | 5 | 2.00 | 1.00 |"
 
 
 def test_an_image_has_ten_objects_and_everything_that_is_lost_or_changed_is_counted(tmp_path: Path) -> None:
@@ -52,8 +56,8 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "folder":
         yield str(tmp_path)
         return
-    with served(["sixteen"]):
-        yield "s3://sixteen/evidence"
+    with served({"sixteen": tmp_path}) as addresses:
+        yield addresses[0]
 
 
 @pytest.mark.heavy
