@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import shutil
@@ -13,6 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
+from evidence.stored_places import Bucket, Folder, assert_whole
+from filelock import FileLock, Timeout
+from object_servers import S3Service
 
 from aes_audit.errors import StoreUnusable
 from aes_audit.evidence.keys import digest
@@ -24,7 +26,7 @@ from pathlib import Path
 from aes_audit.errors import StoreUnusable
 from aes_audit.evidence.keys import digest
 from aes_audit.evidence.store import Store
-store, me = Store(Path(sys.argv[1])), int(sys.argv[2])
+store, me = Store(sys.argv[1]), int(sys.argv[2])
 """
 
 WRITER = """
@@ -90,10 +92,10 @@ except StoreUnusable as error:
 """
 
 
-def start(script: str, root: Path, me: int = 0, *arguments: str) -> subprocess.Popen[str]:
-    """A process that runs the script on the store at `root`."""
+def start(script: str, address: Path | str, me: int = 0, *arguments: str) -> subprocess.Popen[str]:
+    """A process that runs the script on the store at `address`."""
     return subprocess.Popen(
-        [sys.executable, "-c", PRELUDE + script, str(root), str(me), *arguments],
+        [sys.executable, "-c", PRELUDE + script, str(address), str(me), *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -106,25 +108,12 @@ def finish(process: subprocess.Popen[str]) -> str:
     return told
 
 
-def assert_whole(root: Path) -> None:
-    """Every file that has its name is the object of that name."""
-    store = Store(root)
-    for blob in root.glob("blobs/*/*.png"):
-        assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.stem
-    for record in root.glob("images/*/*.json"):
-        found = store.image(record.stem)
-        assert found is not None
-        store.read_image(found)
-    for record in root.glob("scores/*/*.json"):
-        assert store.scores(record.stem) is not None
-
-
 def test_sixteen_processes_that_write_the_same_keys_lose_and_tear_nothing(tmp_path: Path) -> None:
     root = tmp_path / "store"
     writers = [start(WRITER, root, me) for me in range(16)]
     for writer in writers:
         finish(writer)
-    assert_whole(root)
+    assert_whole(Folder(root))
     store = Store(root)
     for number in range(12):
         assert store.image(digest({"shared": number})).record["number"] == number  # type: ignore[union-attr]
@@ -144,14 +133,48 @@ def test_killed_writers_leave_whole_objects_and_what_they_leave_is_swept(tmp_pat
         time.sleep(rng.uniform(0, 0.12))
         writer.send_signal(signal.SIGKILL)
         writer.communicate()
-        assert_whole(root)
+        assert_whole(Folder(root))
     assert list(root.glob("scores/*/*.json"))
     left = list(root.glob("**/*.tmp"))
     for path in left:
         os.utime(path, (time.time() - 7200,) * 2)
     Store(root)
     assert not list(root.glob("**/*.tmp"))
-    assert_whole(root)
+    assert_whole(Folder(root))
+
+
+def test_processes_that_write_into_one_bucket_lose_and_tear_nothing(s3: str, s3_service: S3Service) -> None:
+    _write_together(s3, s3_service, writers=3)
+
+
+@pytest.mark.heavy
+def test_sixteen_processes_that_write_into_one_bucket_lose_and_tear_nothing(s3: str, s3_service: S3Service) -> None:
+    _write_together(s3, s3_service, writers=16)
+
+
+def _write_together(address: str, service: S3Service, *, writers: int) -> None:
+    started = [start(WRITER, address, me) for me in range(writers)]
+    for writer in started:
+        finish(writer)
+    place, store = Bucket(address, service.client), Store(address)
+    assert_whole(place)
+    assert len(place.contents()) == 12 * (3 + writers)
+    own = [digest({"own": [me, number]}) for me in range(writers) for number in range(12)]
+    assert list(store.all_scores(own)) == [{"me": me} for me in range(writers) for _ in range(12)]
+
+
+@pytest.mark.heavy
+def test_writers_that_are_killed_leave_whole_objects_in_a_bucket(s3: str, s3_service: S3Service) -> None:
+    place, rng = Bucket(s3, s3_service.client), random.Random(0)
+    for me in range(8):
+        writer = start(ENDLESS, s3, me)
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "started\n"
+        time.sleep(rng.uniform(0, 1))
+        writer.send_signal(signal.SIGKILL)
+        writer.communicate()
+        assert_whole(place)
+    assert place.contents()
 
 
 def test_a_lock_lets_one_process_in_at_a_time(tmp_path: Path) -> None:
@@ -159,6 +182,31 @@ def test_a_lock_lets_one_process_in_at_a_time(tmp_path: Path) -> None:
     for counter in [start(COUNTER, tmp_path / "store", me, str(tmp_path / "counter")) for me in range(4)]:
         finish(counter)
     assert (tmp_path / "counter").read_text() == "80"
+
+
+@pytest.mark.heavy
+def test_processes_of_one_machine_wait_for_each_other_also_with_a_bucket(
+    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "counter").write_text("0")
+    for counter in [start(COUNTER, s3, me, str(tmp_path / "counter")) for me in range(4)]:
+        finish(counter)
+    assert (tmp_path / "counter").read_text() == "80"
+
+
+def test_the_lock_of_a_bucket_is_a_file_of_this_machine(
+    s3: str, s3_service: S3Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    store = Store(s3)
+    with store.lock("a model"):
+        (held,) = (store.local / "locks").iterdir()
+        assert held.is_relative_to(tmp_path / "aes_audit" / "stores")
+        with pytest.raises(Timeout):
+            FileLock(held, is_singleton=False).acquire(timeout=0)
+    FileLock(held).acquire(timeout=0)
+    assert not Bucket(s3, s3_service.client).contents()
 
 
 def test_a_killed_holder_lets_go_of_its_lock(tmp_path: Path) -> None:

@@ -45,8 +45,8 @@ def _s3(at_once: int, patience: float) -> AsyncFileSystem:
         use_listings_cache=False,
         skip_instance_cache=True,
     )
-    # Its own retries are for answers that break off, which the library below does not send for again.
-    client.retries = _ATTEMPTS
+    # These are around the library's: for answers that break off, which that one does not send for again.
+    client.retries = 2
     return client
 
 

@@ -47,7 +47,7 @@ def said(error: BaseException, what: str, bucket: str) -> str:
     if names & _NO_CREDENTIALS:
         return f"no credentials were found ({detail}); set up those of the service's own tools (docs/stores.md)"
     if is_denied(error):
-        return f"access denied: these credentials may not {what} there ({detail}); give others, or another --audit-store"
+        return f"access denied: these credentials may not {what} there ({detail}); give others, or another store"
     if names & _UNREACHABLE:
         return f"the service does not answer ({detail}); check network and endpoint, then run again to go on"
     return f"cannot {what} there ({detail}); run again to go on with what is kept"
