@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aes_audit.evidence.engines.protocol import Plan, Stage
+from aes_audit.evidence.engines.refusing import refuse_read_only
 from aes_audit.evidence.keys import JSON, digest
 from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.rates import keep_rate
@@ -31,7 +32,7 @@ class LocalEngine:
     def run(self, stage: Stage, store: Store) -> None:
         """Batch by batch, in the order of the plan; the first one that fails ends it."""
         operator = stage.operator
-        self._refuse_read_only(stage, store)
+        refuse_read_only(stage, store)
         with store.lock(digest(operator.identity)):
             plan = self.plan(stage, store)
             if not plan.tasks:
@@ -46,10 +47,6 @@ class LocalEngine:
                     tick(len(batch.wanted))
                 hands.finish()
             keep_rate(store, operator.identity, operator.device, hands.timed)
-
-    def _refuse_read_only(self, stage: Stage, store: Store) -> None:
-        if store.read_only:
-            store.refuse_missing(f"{self.plan(stage, store).wanted} of {stage.total} ({stage.title})")
 
     def describe(self) -> Mapping[str, JSON]:
         """Its name."""

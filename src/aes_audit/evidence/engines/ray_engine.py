@@ -17,6 +17,7 @@ from aes_audit.evidence.engines.protocol import Batch, Operator, Plan, Stage
 from aes_audit.evidence.engines.ray_actor import Assignment, Outcome, Told, library_versions
 from aes_audit.evidence.engines.ray_cluster import RayCluster
 from aes_audit.evidence.engines.ray_pool import RETRIES, Pool
+from aes_audit.evidence.engines.refusing import refuse_read_only
 from aes_audit.evidence.engines.spec import RaySettings
 from aes_audit.evidence.keys import JSON, digest
 from aes_audit.evidence.progress import Progress, Tick
@@ -78,6 +79,7 @@ class RayEngine:
             self._here.run(stage, store)
             return
         operator = stage.operator
+        refuse_read_only(stage, store)
         with store.lock(digest(operator.identity)):
             plan = self.plan(stage, store)
             if not plan.tasks:
