@@ -11,7 +11,9 @@ from unittest.mock import patch
 
 import pandas as pd
 import pytest
+from evidence.stored_places import Bucket
 from evidence.tiny_audit import contents
+from object_servers import S3Service
 from plugin.live import THRESHOLDS
 
 from aes_audit.command.main import main
@@ -86,6 +88,24 @@ def test_what_cannot_be_collected_is_said_in_one_line(
         code = int(stopped.code or 0)
     assert code == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_a_bucket_that_may_only_be_read_is_enough_for_what_is_in_it(
+    project: Path, s3: str, s3_service: S3Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(project / "cache"))
+    assert _collect(s3) == 0
+    assert f"store {s3}\n" in capsys.readouterr().err
+    before = Bucket(s3, s3_service.client).contents()
+    for name, value in s3_service.reader.items():
+        monkeypatch.setenv(name, value)
+    assert _collect(s3) == 0
+    assert f"store {s3} (read only)\n" in capsys.readouterr().err
+    assert _collect(s3, "--audit-pairs=6") == 2
+    # Six pairs are whole batches of the five that were drawn, and two images more.
+    assert f"store {s3} is read only and lacks 2 of 12 images by ./model: give another" in capsys.readouterr().err
+    assert Bucket(s3, s3_service.client).contents() == before
+    assert not list(project.glob("s3*"))
 
 
 def _filled(root: Path, *, value: float = 1.0) -> Store:
