@@ -87,8 +87,8 @@ def test_the_suite_judges_by_a_folder_that_is_mounted_to_be_read(live: LiveProje
     found = {}
     for pairs in (5, 6):
         found[pairs] = subprocess.run(
-            [unshare, "--user", "--map-root-user", "--mount", "sh", "-ec", SUITE, "sh", *options, "-p", "no:cacheprovider",
-             f"--audit-pairs={pairs}", "--audit-early-stop=off"],
+            [unshare, "--user", "--map-root-user", "--mount", "sh", "-ec", SUITE, "sh", *options,
+             "-p", "no:cacheprovider", f"--audit-pairs={pairs}", "--audit-early-stop=off"],
             cwd=live.root, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if "unshare" in found[pairs].stderr or "mount" in found[pairs].stderr:
