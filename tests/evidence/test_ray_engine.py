@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import pickle
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,7 +11,7 @@ import pytest
 from evidence.toy_stage import ToyOperator, ToyStage, kept_by, toy
 
 from aes_audit.errors import InfrastructureError, UsageError
-from aes_audit.evidence.engines import ray_actor, ray_engine
+from aes_audit.evidence.engines import ray_engine
 from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.engines.ray_actor import Assignment, Outcome, Performer, library_versions, outcomes, task_of
 from aes_audit.evidence.engines.ray_engine import RayEngine
@@ -97,9 +94,8 @@ def test_a_model_that_does_not_load_is_loaded_three_times_and_no_more(store: Sto
     stage = toy(PROMPTS[:18], ToyOperator(broken=True, log=tmp_path / "log"))
     found = performed(assignment(stage.operator, store), stage, store, task=1)
     assert {each.error for each in found} == {"RuntimeError: the weights are not what they were"}
-    notes = {len(each.told.error.__notes__[0].split("raise RuntimeError")) for each in found if each.told and each.told.error}
     assert len(found) == 18
-    assert notes
+    assert len((tmp_path / "log").read_text().splitlines()) == 3
 
 
 def test_a_machine_unlike_the_drivers_makes_nothing(store: Store, tmp_path: Path) -> None:
@@ -113,7 +109,9 @@ def test_a_machine_unlike_the_drivers_makes_nothing(store: Store, tmp_path: Path
     told = performed(elsewhere, stage, store)[0].told
     assert told is not None
     assert told.unfit
-    assert f"does not see the store {tmp_path / 'none'}: give --audit-store a folder on a file system" in str(told.error)
+    assert f"does not see the store {tmp_path / 'none'}: give --audit-store a folder on a file system" in str(
+        told.error
+    )
     assert not (tmp_path / "none").exists()
     assert not kept_by(stage, store)
 
@@ -135,7 +133,9 @@ def test_what_is_complete_or_must_stay_here_needs_no_cluster(store: Store) -> No
     engine.run(stage, store)
     engine.run(toy(PROMPTS[4:8], ToyOperator(portable=False)), store)
     assert len(kept_by(toy(PROMPTS), store)) == 8
-    with pytest.raises(InfrastructureError, match=r"nothing answers at address '127\.0\.0\.1:1' .*HOST:PORT of the head"):
+    with pytest.raises(
+        InfrastructureError, match=r"nothing answers at address '127\.0\.0\.1:1' .*HOST:PORT of the head"
+    ):
         engine.run(toy(PROMPTS), store)
 
 
@@ -145,24 +145,18 @@ def test_without_ray_the_engine_says_what_to_install(monkeypatch: pytest.MonkeyP
         RayEngine()
 
 
-def test_a_cluster_makes_what_the_local_engine_makes_and_says_nothing(
+def test_on_a_cluster_an_error_costs_its_batch_alone_and_is_raised_as_it_was(
     engine: RayEngine, store: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    stage = toy(PROMPTS)
-    engine.run(toy(PROMPTS[7:9]), Store(tmp_path / "other"))
-    engine.run(stage, store)
-    assert kept_by(stage, store) == alone(stage, tmp_path / "alone")
-    assert known_rate(store, stage.operator.identity, "cpu (toy)") == Rate(60, 15.0)
-    assert not list((store.local / "locks").glob("ray-*"))
-    assert capfd.readouterr() == ("", "")
-
-
-def test_an_error_costs_its_batch_and_is_raised_as_it_was(
-    engine: RayEngine, store: Store, capfd: pytest.CaptureFixture[str]
 ) -> None:
     stage = toy([*PROMPTS[:20], "changed", *PROMPTS[21:40], "foreign", *PROMPTS[41:]])
     with pytest.raises(CorruptObject, match="changed") as raised:
         engine.run(stage, store)
     assert "toy_stage.py" in raised.value.__notes__[0]
-    assert set(PROMPTS) - kept_by(stage, store).keys() == {*PROMPTS[18:21], *PROMPTS[39:42]}
+    undisturbed = alone(toy(PROMPTS), tmp_path / "alone")
+    failed = {*PROMPTS[18:21], *PROMPTS[39:42]}
+    assert kept_by(stage, store) == {prompt: image for prompt, image in undisturbed.items() if prompt not in failed}
+    rate = known_rate(store, stage.operator.identity, "cpu (toy)")
+    assert rate is not None
+    assert rate.items >= 54
+    assert not list((store.local / "locks").glob("ray-*"))
     assert capfd.readouterr() == ("", "")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aes_audit.errors import InfrastructureError
+from aes_audit.errors import StoreUnusable
 from aes_audit.evidence.batches import fixed_batches
 from aes_audit.evidence.engines.protocol import Batch
 from aes_audit.evidence.keys import digest
@@ -78,13 +78,13 @@ class ToyHands:
 
     def take(self, batch: Batch) -> None:
         """Fail, die, or draw."""
-        if self.operator.broken:
-            raise RuntimeError("the weights are not what they were")
-        self.items += len(batch.entries)
         prompts = [request.prompt for _, request in batch.entries]
         if self.operator.log is not None:
             with open(self.operator.log, "ab", buffering=0) as log:
                 log.write(f"{os.getpid()} {' '.join(prompts)}\n".encode())
+        if self.operator.broken:
+            raise RuntimeError("the weights are not what they were")
+        self.items += len(batch.entries)
         time.sleep(self.operator.seconds)
         for prompt in prompts:
             self._suffer(prompt)
@@ -111,8 +111,8 @@ class ToyHands:
             raise ZeroDivisionError(prompt)
         if prompt.startswith("changed"):
             raise CorruptObject(prompt)
-        if prompt.startswith("refused"):
-            raise InfrastructureError(prompt)
+        if prompt.startswith("unusable"):
+            raise StoreUnusable(prompt)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import os
 import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from importlib.util import find_spec
 
@@ -118,8 +118,9 @@ class RayEngine:
         for number in range(_PASSES):
             pool = Pool(min(plan.workers, len(tasks)), self._settings.cpus, self._gpus(made.operator))
             try:
-                for outcome in pool.perform(assignment, tasks, ahead=1 if number else 2):
-                    made.hear(outcome)
+                with closing(pool.perform(assignment, tasks, ahead=1 if number else 2)) as performed:
+                    for outcome in performed:
+                        made.hear(outcome)
             except RayError as error:
                 made.failed = error
             tasks = [[batch] for task in tasks for batch in task if not made.has(batch)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from aes_audit.evidence.engines.protocol import Batch
@@ -29,7 +30,9 @@ class Pool:
     gpus: float
     """GPUs of each; Ray shows a process no others."""
 
-    def perform(self, assignment: Assignment, tasks: Sequence[Sequence[Batch]], *, ahead: int = 2) -> Iterator[Outcome]:
+    def perform(
+        self, assignment: Assignment, tasks: Sequence[Sequence[Batch]], *, ahead: int = 2
+    ) -> Generator[Outcome, None, None]:
         """What becomes of the tasks, as it comes; nothing is said of those whose processes died again and again.
 
         `ahead` is how many tasks a process has at once: with two it need not wait for the next one, and the second
@@ -64,5 +67,11 @@ class Pool:
         dataset.context.max_consecutive_actor_init_deaths = _DEATHS
         # A task may be slow, and room in the cluster may be long in coming.
         dataset.context.execution_no_progress_timeout_s = -1
-        for rows in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-            yield from outcomes(rows)
+        try:
+            for rows in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+                yield from outcomes(rows)
+        finally:
+            # Tracebacks of lost tasks refer to their processes in circles: while nobody breaks them, such a process
+            # is started again, and has the room that the next pool waits for.
+            del blocks, dataset
+            gc.collect()
