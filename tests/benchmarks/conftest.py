@@ -10,6 +10,6 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 # Left there, rewards.py and others would hide the folders of the tests that have their names.
 sys.path.insert(0, str(BENCHMARKS))
-for _name in ("store", "simulated_cluster"):
+for _name in ("cluster", "store"):
     import_module(_name)
 sys.path.remove(str(BENCHMARKS))

@@ -6,9 +6,10 @@ import math
 from dataclasses import replace
 
 import pytest
+from cluster_setup import Cost, Driver, Pool, Setup, StoreRates, Work
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulated_cluster import Cost, Driver, Pool, Setup, StoreRates, Work, simulated
+from simulated_cluster import simulated
 
 DRAWS = Work("draws", 2.0, batch=4, draws=True)
 SCORES = Work("scores", 0.5, batch=4)
