@@ -235,10 +235,24 @@ def test_two_workers_measure_what_one_process_measures(audits: Run) -> None:
 
 
 @pytest.mark.heavy
-def test_two_cold_runs_measure_the_same_also_with_two_workers(audits: Run) -> None:
-    cold = [audits(store="cold"), audits(store="again"), audits("-n2", store="workers")]
-    assert all(run.code == 0 for run in cold)
-    assert _measured(cold[0]) == _measured(cold[1]) == _measured(cold[2]) == _measured(audits())
+@pytest.mark.parametrize("options", [(), COMPARED], ids=["the shipped pair", "two models and their base"])
+def test_two_cold_runs_draw_and_measure_the_same_also_with_two_workers(
+    audits: Run, run_folder: Path, options: tuple[str, ...]
+) -> None:
+    # Fifty pairs are three whole batches of every stage, and a part of one.
+    few = (*options, "--audit-pairs=50", "--audit-baselines=none")
+    stores = [f"cold-{workers}-{len(options)}" for workers in (0, 2)]
+    alone, together = (audits(*few, *more, store=store) for more, store in zip(((), ("-n2",)), stores, strict=True))
+    assert alone.entries
+    assert _measured(alone) == _measured(together)
+    drawn, drawn_together = (_blobs(run_folder / "audits" / store) for store in stores)
+    assert len(drawn) > 3 * 64
+    assert drawn == drawn_together
+
+
+def _blobs(store: Path) -> set[str]:
+    """The digests of every image that was drawn or edited."""
+    return {file.name for file in (store / "blobs").rglob("*") if file.is_file()}
 
 
 def _measured(run: Audited) -> list[str]:
