@@ -162,7 +162,8 @@ class Store:
         """The PNG file of a record that has one, verified against its digest.
 
         Raises CorruptObject when the bytes have changed or are gone; record and blob are then removed, so that
-        `image` answers None and the image can be made again, and the change is counted in `changed` and warned of.
+        `image` answers None and the image can be made again, and the change is counted in `changed` and warned of. In
+        a store that is read only nothing can be made again: that is StoreUnusable.
         Raises ValueError for a missing image.
         """
         if record.sha256 is None:
@@ -171,6 +172,11 @@ class Store:
         png = self.storage.read(blob)
         if png is not None and hashlib.sha256(png).hexdigest() == record.sha256:
             return png
+        if self.read_only:
+            raise StoreUnusable(
+                f"store {self.address} is read only and image {record.key} is not what was stored there: give another "
+                "--audit-store, or run once where it can be written."
+            )
         known = _name("images", record.key)
         if self.storage.size(known) is not None:
             self._note_change(record.key)
