@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +20,9 @@ from aes_audit.evidence.reading import read_evidence
 pytestmark = pytest.mark.heavy
 
 ROOT = Path(__file__).resolve().parents[2]
-OPTIONS = ("--model=control/faithful", "--audit-pairs=49", "--audit-device=cpu", "--audit-health=off")
+OPTIONS = ("--model=control/faithful", "--audit-device=cpu", "--audit-health=off")
+FOUR_PARTS = "--audit-pairs=49"
+FEW = "--audit-pairs=17"
 RAY = "--engine=ray[actors=2,cpus=0.5]"
 COMMAND = "import sys; from aes_audit.command.main import main; sys.exit(main(sys.argv[1:]))"
 
@@ -34,14 +37,14 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 
 def finish(process: subprocess.Popen[str]) -> str:
     """What it said on its way to exit code 0."""
-    told, complaint = process.communicate(timeout=500)
+    told, complaint = process.communicate(timeout=1500)
     assert process.returncode == 0, complaint
     return told + complaint
 
 
-def collect(store: Path, *options: object) -> str:
+def collect(store: Path, *options: str) -> str:
     """Collect into a store, and leave the table beside it."""
-    return finish(start("collect", *OPTIONS, f"--audit-store={store}", f"--output={store}.parquet", *options))
+    return finish(start("collect", *OPTIONS, FEW, f"--audit-store={store}", f"--output={store}.parquet", *options))
 
 
 def table(store: Path) -> pd.DataFrame:
@@ -51,17 +54,22 @@ def table(store: Path) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, Mapping[str, bytes]]:
-    """What the local engine finds, and its store."""
-    store = tmp_path_factory.mktemp("local") / "store"
-    collect(store, "--engine=local")
-    return table(store), contents(store)
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The store of the local engine, with its table beside it, of so many pairs."""
+
+    @cache
+    def collected(pairs: str) -> Path:
+        store = tmp_path_factory.mktemp("local") / "store"
+        collect(store, pairs, "--engine=local")
+        return store
+
+    return collected
 
 
-def assert_equal(store: Path, undisturbed: tuple[pd.DataFrame, Mapping[str, bytes]]) -> None:
-    """Every cell of the table, every image and every score of a store are those of the local engine."""
-    pd.testing.assert_frame_equal(table(store), undisturbed[0])
-    assert contents(store) == undisturbed[1]
+def assert_equal(one: Path, other: Path) -> None:
+    """Every cell of the table, every image and every score are the same."""
+    pd.testing.assert_frame_equal(table(one), table(other))
+    assert contents(one) == contents(other)
 
 
 def working(driver: int) -> list[int]:
@@ -75,43 +83,41 @@ def images(store: Path) -> int:
 
 
 def test_ray_and_four_shards_merged_make_what_the_local_engine_makes(
-    tmp_path: Path, undisturbed: tuple[pd.DataFrame, Mapping[str, bytes]]
+    tmp_path: Path, undisturbed: Callable[[str], Path]
 ) -> None:
-    collect(tmp_path / "ray", RAY)
-    assert_equal(tmp_path / "ray", undisturbed)
+    collect(tmp_path / "ray", FOUR_PARTS, RAY)
+    assert_equal(tmp_path / "ray", undisturbed(FOUR_PARTS))
     shards = [tmp_path / str(number) for number in range(1, 5)]
     for number, shard in enumerate(shards, 1):
-        finish(start("collect", *OPTIONS, f"--audit-store={shard}", f"--shard={number}/4"))
+        finish(start("collect", *OPTIONS, FOUR_PARTS, f"--audit-store={shard}", f"--shard={number}/4"))
     finish(start("merge", *shards, "--into", tmp_path / "merged"))
-    collect(tmp_path / "merged")
-    assert_equal(tmp_path / "merged", undisturbed)
+    collect(tmp_path / "merged", FOUR_PARTS)
+    assert_equal(tmp_path / "merged", undisturbed(FOUR_PARTS))
 
 
-def test_a_process_killed_while_it_draws_changes_nothing(
-    tmp_path: Path, undisturbed: tuple[pd.DataFrame, Mapping[str, bytes]]
-) -> None:
+def test_a_process_killed_while_it_draws_changes_nothing(tmp_path: Path, undisturbed: Callable[[str], Path]) -> None:
     store = tmp_path / "store"
-    driver = start("collect", *OPTIONS, f"--audit-store={store}", f"--output={store}.parquet", RAY)
-    wait_for(lambda: images(store) >= 8)
+    driver = start("collect", *OPTIONS, FEW, f"--audit-store={store}", f"--output={store}.parquet", RAY)
+    wait_for(lambda: images(store) >= 8, 300)
     victim = working(driver.pid)[0]
     os.kill(victim, signal.SIGKILL)
     finish(driver)
     assert not alive(victim)
-    assert_equal(store, undisturbed)
+    assert_equal(store, undisturbed(FEW))
 
 
 @pytest.mark.parametrize("engine", [RAY, "--engine=local"])
 def test_a_driver_killed_while_it_draws_goes_on_with_any_engine(
-    engine: str, tmp_path: Path, undisturbed: tuple[pd.DataFrame, Mapping[str, bytes]]
+    engine: str, tmp_path: Path, undisturbed: Callable[[str], Path]
 ) -> None:
     store = tmp_path / "store"
-    driver = start("collect", *OPTIONS, f"--audit-store={store}", RAY)
-    wait_for(lambda: images(store) >= 8)
+    driver = start("collect", *OPTIONS, FEW, f"--audit-store={store}", RAY)
+    wait_for(lambda: images(store) >= 8, 300)
     pool = working(driver.pid)
     assert len(pool) == 2
     driver.kill()
     driver.communicate()
     wait_for(lambda: not any(map(alive, pool)), 30)
-    assert images(store) < 98
-    collect(store, engine)
-    assert_equal(store, undisturbed)
+    assert images(store) < images(undisturbed(FEW))
+    collect(store, FEW, engine)
+    assert_equal(store, undisturbed(FEW))

@@ -17,7 +17,7 @@ from aes_audit.evidence.engines.ray_actor import Assignment, Outcome, Performer,
 from aes_audit.evidence.engines.ray_engine import RayEngine
 from aes_audit.evidence.engines.spec import RaySettings
 from aes_audit.evidence.rates import Rate, known_rate
-from aes_audit.evidence.store import CorruptObject, Store
+from aes_audit.evidence.store import ChangedImageWarning, CorruptObject, Store
 
 PROMPTS = [f"p{number}" for number in range(60)]
 
@@ -149,7 +149,7 @@ def test_on_a_cluster_an_error_costs_its_batch_alone_and_is_raised_as_it_was(
     engine: RayEngine, store: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     stage = toy([*PROMPTS[:20], "changed", *PROMPTS[21:40], "foreign", *PROMPTS[41:]])
-    with pytest.raises(CorruptObject, match="changed") as raised:
+    with pytest.warns(ChangedImageWarning, match="changed"), pytest.raises(CorruptObject, match="changed") as raised:
         engine.run(stage, store)
     assert "toy_stage.py" in raised.value.__notes__[0]
     undisturbed = alone(toy(PROMPTS), tmp_path / "alone")

@@ -68,7 +68,7 @@ def engine() -> Iterator[RayEngine]:
 def begun(log: Path) -> list[tuple[int, list[str]]]:
     """Process and prompts of every batch that was begun."""
     lines = log.read_text().splitlines() if log.exists() else []
-    return [(int(process), prompts) for process, *prompts in map(str.split, lines)]
+    return [(int(process.partition("/")[0]), prompts) for process, *prompts in map(str.split, lines)]
 
 
 def start_driver(store: Store, log: Path) -> subprocess.Popen[str]:
@@ -149,21 +149,28 @@ def test_a_driver_that_is_interrupted_ends_at_once_and_keeps_what_was_made(
     assert not list((store.local / "locks").glob("ray-*"))
 
 
-@pytest.fixture
-def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def head() -> Iterator[str]:
     """The address of a cluster that somebody else has started on this machine."""
     # Names of sockets must be short.
     folder = Path("/tmp") / f"aes-ray-{os.getpid()}"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = [f"--port={port}", f"--temp-dir={folder}", "--num-cpus=2", "--include-dashboard=false", "--block"]
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--node-ip-address=127.0.0.1"]
-    started = subprocess.Popen(
-        [*command, *options, "--object-store-memory=200000000", "--disable-usage-stats"],
-        cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    yield f"127.0.0.1:{port}"
+    place = [f"--port={port}", f"--temp-dir={folder}", "--object-store-memory=200000000"]
+    options = ["--num-cpus=2", "--num-gpus=2", "--include-dashboard=false", "--disable-usage-stats", "--block"]
+    with pytest.MonkeyPatch.context() as patch:
+        # Whether this machine has a token for clusters is no part of these tests.
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        started = subprocess.Popen(
+            [*command, *place, *options], cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        address = f"127.0.0.1:{port}"
+        wait_for(lambda: _answers(address))
+        # The head answers before its node does.
+        time.sleep(3)
+        yield address
     family = descendants(started.pid)
     started.terminate()
     try:
@@ -175,22 +182,21 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     subprocess.run(["rm", "-rf", str(folder)], check=True)
 
 
+def _answers(head: str) -> bool:
+    host, _, port = head.partition(":")
+    with socket.socket() as line:
+        return line.connect_ex((host, int(port))) == 0
+
+
 def test_a_cluster_that_runs_already_is_joined_and_left_running(
     head: str, store: Store, undisturbed: Mapping[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def answers() -> bool:
-        host, _, port = head.partition(":")
-        with socket.socket() as line:
-            return line.connect_ex((host, int(port))) == 0
-
-    wait_for(answers)
-    time.sleep(3)
     engine = RayEngine(settings=RaySettings(address=head, cpus=0.5))
     engine.run(toy(PROMPTS[:45]), store)
     assert engine.workers == 4
     engine.close()
     engine.close()
-    assert answers()
+    assert _answers(head)
     monkeypatch.setenv("RAY_ADDRESS", head)
     # Names of files may be relative to where the driver is.
     monkeypatch.chdir(tmp_path)
@@ -199,7 +205,24 @@ def test_a_cluster_that_runs_already_is_joined_and_left_running(
     engine.close()
     assert len(begun(tmp_path / "log")) == 15
     assert kept_by(toy(PROMPTS), store) == undisturbed
-    assert answers()
+    assert _answers(head)
+
+
+def test_processes_share_gpus_as_they_are_told_and_see_no_others(
+    head: str, store: Store, tmp_path: Path, undisturbed: Mapping[str, bytes]
+) -> None:
+    log = tmp_path / "log"
+    engine = RayEngine(settings=RaySettings(address=head, cpus=0.25, gpus=1, reward_gpus=0.5))
+    assert engine.workers == 2
+    engine.run(toy(PROMPTS[:45], ToyOperator(seconds=0.5, log=log)), store)
+    assert {line.split()[0].partition("/")[2] for line in log.read_text().splitlines()} == {"0", "1"}
+    assert len({process for process, _ in begun(log)}) == 2
+    log.unlink()
+    engine.run(toy(PROMPTS, ToyOperator(seconds=0.5, log=log, draws=False)), store)
+    assert {line.split()[0].partition("/")[2] for line in log.read_text().splitlines()} == {"0", "1"}
+    assert len({process for process, _ in begun(log)}) == 4
+    engine.close()
+    assert kept_by(toy(PROMPTS), store) == undisturbed
 
 
 def test_a_node_that_is_lost_takes_nothing_with_it(

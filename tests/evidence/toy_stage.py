@@ -31,7 +31,7 @@ class ToyOperator:
     deaths: Path | None = None
     """A folder with a file for every prompt that ends the process once; it is removed then. `poison` always does."""
     log: Path | None = None
-    """A file with a line per batch that was begun: the process, and the prompts."""
+    """A file with a line per batch that was begun: the process, the GPUs that it sees, and the prompts."""
     broken: bool = False
     """Whether the model cannot be loaded."""
     name: str = "toy"
@@ -81,7 +81,7 @@ class ToyHands:
         prompts = [request.prompt for _, request in batch.entries]
         if self.operator.log is not None:
             with open(self.operator.log, "ab", buffering=0) as log:
-                log.write(f"{os.getpid()} {' '.join(prompts)}\n".encode())
+                log.write(f"{os.getpid()}/{os.environ.get('CUDA_VISIBLE_DEVICES')} {' '.join(prompts)}\n".encode())
         if self.operator.broken:
             raise RuntimeError("the weights are not what they were")
         self.items += len(batch.entries)

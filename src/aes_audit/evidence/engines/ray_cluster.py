@@ -91,8 +91,8 @@ def _connect(address: str) -> None:
                 object_store_memory=_OBJECTS if own else None,
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
-            said = " ".join(str(error).split())
-            raise InfrastructureError(f"--engine=ray: no cluster at address {address!r}: {said}") from error
+            said = str(error).strip().rpartition("\n")[2].strip()
+            raise InfrastructureError(f"--engine=ray: cannot join the cluster at {address!r}: {said}") from error
     # Its own lines would break our bar; they are in the session folder all the same.
     for handler in logging.getLogger("ray.data").handlers:
         if handler.name == "console":

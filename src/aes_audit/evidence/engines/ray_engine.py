@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import uuid
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
@@ -22,7 +23,7 @@ from aes_audit.evidence.engines.spec import RaySettings
 from aes_audit.evidence.keys import JSON, digest
 from aes_audit.evidence.progress import Progress, Tick
 from aes_audit.evidence.rates import Rate, keep_rate
-from aes_audit.evidence.store import Store
+from aes_audit.evidence.store import ChangedImageWarning, CorruptObject, Store
 
 __all__ = ["RayEngine"]
 
@@ -49,12 +50,12 @@ class RayEngine:
 
     @property
     def workers(self) -> int:
-        """As many as `actors` says, else as the cluster has room for."""
+        """As many as `actors` says, else as the cluster has room for; a cluster is joined to find out."""
         if self._settings.actors is not None:
             return self._settings.actors
-        if self._cluster is None and not (self._settings.address or os.environ.get("RAY_ADDRESS")):
-            return _room_here(self._settings)
-        return max(1, self._joined().room(self._settings.cpus, self._settings.gpus or 0))
+        cpus, gpus = self._settings.cpus, self._settings.gpus
+        room = self._joined().room
+        return max(1, (room(cpus, 1) or room(cpus, 0)) if gpus is None else room(cpus, gpus))
 
     def plan(self, stage: Stage, store: Store) -> Plan:
         """Runs of a few batches for each process."""
@@ -163,6 +164,9 @@ class _Making:
             known = self._heard.get(told.process)
             self._heard[told.process] = told if known is None or told.timed.items >= known.timed.items else known
             if told.error is not None:
+                if isinstance(told.error, CorruptObject) and str(told.error) not in map(str, self._errors.values()):
+                    # What was said of it there, nobody has heard.
+                    warnings.warn(str(told.error), ChangedImageWarning, stacklevel=2)
                 self._errors[outcome.key] = told.error
                 if told.unfit:
                     raise told.error
@@ -222,7 +226,3 @@ def _named(batches: Sequence[Batch]) -> str:
     wanted = [(key, asked) for batch in batches for key, asked in batch.entries if key in batch.wanted]
     shown = [repr(getattr(asked, "prompt", key[:12])) for key, asked in wanted]
     return ", ".join(shown[:8]) + (f" and {len(shown) - 8} more" if len(shown) > 8 else "")
-
-
-def _room_here(settings: RaySettings) -> int:
-    return max(1, int((os.cpu_count() or 1) / settings.cpus))
