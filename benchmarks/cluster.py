@@ -11,9 +11,9 @@ each value of one of the options. Printed are medians of `--seeds` runs.
 
 Of all device time that is paid for: "works" on images and scores that are kept; "loads" processes and models; "store"
 and "tasks" wait for the store and for the driver to hand out work; "lost" went with processes that died; "tail" has
-nothing left to do in a stage; "driver" are the times when only the driver works, between the stages. "store busy" is
-the part of the time in which the store answers somebody. Idle at the end of a stage: seconds of one device, over all
-devices, stages and seeds.
+nothing left to do in a stage, "over" has no model left to audit; "driver" are the times when only the driver works,
+between the stages. "store busy" is the part of the time in which the store answers somebody. Idle at the end of a
+stage: seconds of one device, over all devices, stages and seeds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from simulated_cluster import simulated
 
 __all__ = ["PARTS", "limits", "main", "setup_of", "shares"]
 
-PARTS = ("works", "loads", "store", "tasks", "lost", "tail", "driver")
+PARTS = ("works", "loads", "store", "tasks", "lost", "tail", "over", "driver")
 
 
 def setup_of(said: argparse.Namespace, rates: Rates) -> Setup:
@@ -82,6 +82,7 @@ def shares(outcome: Outcome, devices: int) -> dict[str, float]:
         "tasks": sum(stage.tasks for stage in stages),
         "lost": sum(stage.lost for stage in stages),
         "tail": sum(stage.tail for stage in stages),
+        "over": outcome.over,
     }
     return {**{name: part / paid for name, part in found.items()}, "driver": 1 - sum(found.values()) / paid}
 

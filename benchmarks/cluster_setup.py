@@ -162,11 +162,9 @@ class Outcome:
     """From its start to the last row."""
     stages: Mapping[str, StageOutcome]
     """By name, in order."""
+    over: float
+    """Device-seconds of lanes that had no model left, and of devices that no lane has."""
     drawn: int
     """Images that were drawn and kept."""
     objects: int
     """Put into the store; an image counts once."""
-
-    def share(self, devices: int, part: float) -> float:
-        """What part device-seconds are of all that were paid for."""
-        return part / (devices * self.seconds) if self.seconds else 0.0

@@ -28,7 +28,7 @@ def simulated(setup: Setup, seed: int = 0) -> Outcome:
     run = _Run(setup, random.Random(seed))
     run.env.process(run.everything())
     run.env.run()
-    return Outcome(run.env.now, run.outcomes, run.drawn, run.objects)
+    return Outcome(run.env.now, run.outcomes, setup.devices * run.env.now - run.taken, run.drawn, run.objects)
 
 
 @dataclass
@@ -43,6 +43,7 @@ class _Run:
         self.rng = rng
         self.env = simpy.Environment()
         self.outcomes = {work.name: StageOutcome(work.name) for work in setup.works}
+        self.taken = 0.0
         self.drawn = 0
         self.objects = 0
         self._store = simpy.Resource(self.env)
@@ -63,6 +64,7 @@ class _Run:
                 for work in self.setup.works:
                     yield from self._stage(work, images, devices)
                 yield self.env.timeout(self.setup.driver.pair_rows * images / 2)
+        self.taken += len(devices) * self.env.now
 
     def _rounds(self, workers: int) -> Iterator[int]:
         """Images that are made before anybody looks whether they suffice: a round for each worker."""

@@ -48,6 +48,9 @@ def test_as_many_equal_tasks_as_devices_take_the_time_of_one() -> None:
 def test_models_in_lanes_of_their_own_run_side_by_side() -> None:
     side_by_side = Setup((DRAWS,), models=2, images=32, devices=2, lanes=2)
     assert simulated(side_by_side).seconds == pytest.approx(32 * 2.0)
+    # A third model leaves one of the lanes with nothing to do, and a third device belongs to none.
+    uneven = simulated(replace(side_by_side, models=3, devices=3))
+    assert (uneven.seconds, uneven.over) == pytest.approx((2 * 32 * 2.0, 32 * 2.0 + 2 * 32 * 2.0))
 
 
 @pytest.mark.parametrize("devices", [1, 4, 32])
