@@ -191,7 +191,7 @@ def _answers(head: str) -> bool:
 def test_a_cluster_that_runs_already_is_joined_and_left_running(
     head: str, store: Store, undisturbed: Mapping[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    engine = RayEngine(settings=RaySettings(address=head, cpus=0.5))
+    engine = RayEngine(settings=RaySettings(address=head, gpus=0, cpus=0.5))
     engine.run(toy(PROMPTS[:45]), store)
     assert engine.workers == 4
     engine.close()
@@ -246,7 +246,7 @@ def test_a_node_that_is_lost_takes_nothing_with_it(
         assert engine.workers == 2
         engine.run(toy(PROMPTS, ToyOperator(seconds=0.3, log=log)), store)
         losing.join()
-        assert engine.workers == 1
+        wait_for(lambda: engine.workers == 1)
         assert kept_by(toy(PROMPTS), store) == undisturbed
     finally:
         engine.close()

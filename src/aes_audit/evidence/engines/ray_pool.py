@@ -41,14 +41,15 @@ class Pool:
         import ray.data
         from ray.util.annotations import RayDeprecationWarning
 
-        # Ray Data takes a block for a task and is not told to shape any: batches stay what they are.
+        # A block is a task, and its rows are batches, which stay what they are. All tasks but the last have as many
+        # rows, so that Ray Data, which wants to know how many it is to gather for a GPU, finds them gathered.
         blocks = ray.data.from_blocks([task_of(task) for task in tasks])
         with warnings.catch_warnings():
             # Nothing else bounds how often a task is given out that ends its process (Ray 2.60 to 2.63).
             warnings.simplefilter("ignore", RayDeprecationWarning)
             dataset = blocks.map_batches(
                 Performer,
-                batch_size=None,
+                batch_size=max(map(len, tasks)),
                 batch_format="pyarrow",
                 compute=ray.data.ActorPoolStrategy(
                     min_size=1,
