@@ -40,6 +40,10 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return Bucket(request.getfixturevalue("s3"), request.getfixturevalue("s3_service").client)
 
 
+once = pytest.mark.parametrize("place", ["folder"], indirect=True)
+"""For what the store does by itself, before or after its objects are anywhere."""
+
+
 @pytest.fixture
 def store(place: Place) -> Store:
     return Store(place.address)
@@ -114,6 +118,7 @@ def test_what_is_put_again_replaces_what_was_there(store: Store) -> None:
     assert store.scores(KEY) == {"values": [2.0]}
 
 
+@once
 def test_two_keys_may_share_an_image_file(store: Store, place: Place) -> None:
     store.put_image(KEY, PNG, {"seed": 1})
     store.put_image(OTHER, PNG, {"seed": 2})
@@ -153,6 +158,7 @@ def test_a_shortened_or_removed_image_file_counts_as_never_made(store: Store, pl
         store.read_image(found)
 
 
+@once
 def test_putting_an_image_mends_a_damaged_file_of_the_same_content(store: Store, place: Place) -> None:
     store.put_image(KEY, PNG, {})
     place.put(only(place, "blobs"), b"x" * len(PNG))
@@ -194,6 +200,7 @@ def test_a_record_in_a_bucket_with_any_byte_changed_or_cut_off_counts_as_absent(
 NO_RECORDS = (b"", b"null", b"[]", b"{}", b"\xff", b'{"key": 1', b"[" * 100_000, b"NaN")
 
 
+@once
 def test_a_file_that_is_no_record_counts_as_absent(store: Store, place: Place) -> None:
     for content in NO_RECORDS:
         store.put_image(KEY, PNG, {})
@@ -201,6 +208,7 @@ def test_a_file_that_is_no_record_counts_as_absent(store: Store, place: Place) -
         assert store.image(KEY) is None
 
 
+@once
 def test_a_record_under_another_key_counts_as_absent(store: Store, place: Place) -> None:
     store.put_scores(KEY, {"values": [1.0]})
     place.put(f"scores/{OTHER[:2]}/{OTHER}.json", place.contents()[only(place, "scores")])
@@ -215,6 +223,7 @@ def test_only_digests_are_keys(tmp_path: Path, key: str) -> None:
             call(key)
 
 
+@once
 def test_a_record_that_json_cannot_hold_is_refused_and_leaves_nothing(store: Store, place: Place) -> None:
     for value in (float("nan"), b"x", {1, 2}):
         with pytest.raises(TypeError, match="JSON cannot hold"):
@@ -223,12 +232,14 @@ def test_a_record_that_json_cannot_hold_is_refused_and_leaves_nothing(store: Sto
     assert not place.contents()
 
 
+@once
 def test_opening_a_store_again_finds_everything(store: Store) -> None:
     store.put_image(KEY, PNG, {})
     again = Store(store.address)
     assert again.image(KEY) == store.image(KEY)
 
 
+@once
 def test_records_are_canonical_json_with_their_own_check(store: Store, place: Place) -> None:
     store.put_scores(KEY, {"values": [1.0]})
     content = json.loads(place.contents()[only(place, "scores")])
@@ -240,15 +251,15 @@ def test_records_are_canonical_json_with_their_own_check(store: Store, place: Pl
 
 
 def test_what_is_asked_in_many_comes_in_order(store: Store) -> None:
-    keys = [digest({"number": number}) for number in range(100)]
+    keys = [digest({"number": number}) for number in range(60)]
     store.put_all_scores({key: {"values": [number]} for number, key in enumerate(keys) if number % 7})
     found = [record and record["values"] for record in store.all_scores(keys)]
-    assert found == [[number] if number % 7 else None for number in range(100)]
-    for number, key in enumerate(keys[:40]):
+    assert found == [[number] if number % 7 else None for number in range(60)]
+    for number, key in enumerate(keys[:35]):
         store.put_image(key, PNG + bytes([number]), {"number": number})
     records = [record for record in store.images(keys) if record is not None]
-    assert [record.record["number"] for record in records] == list(range(40))
-    assert list(store.read_images(records)) == [PNG + bytes([number]) for number in range(40)]
+    assert [record.record["number"] for record in records] == list(range(35))
+    assert list(store.read_images(records)) == [PNG + bytes([number]) for number in range(35)]
 
 
 def test_what_is_asked_in_many_is_fetched_a_few_ahead_of_its_reader(store: Store) -> None:

@@ -144,7 +144,7 @@ def test_killed_writers_leave_whole_objects_and_what_they_leave_is_swept(tmp_pat
 
 
 def test_processes_that_write_into_one_bucket_lose_and_tear_nothing(s3: str, s3_service: S3Service) -> None:
-    _write_together(s3, s3_service, writers=3)
+    _write_together(s3, s3_service, writers=2)
 
 
 @pytest.mark.heavy

@@ -100,6 +100,7 @@ def test_the_suite_judges_by_a_folder_that_is_mounted_to_be_read(live: LiveProje
     assert Folder(store).contents() == before
 
 
+@pytest.mark.heavy
 def test_a_full_disk_is_refused_before_the_first_image_and_does_not_matter_when_all_are_there(
     live: LiveProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:

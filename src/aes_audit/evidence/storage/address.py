@@ -35,7 +35,7 @@ def checked_address(address: str) -> str:
 
 
 def open_storage(address: str | Path) -> Storage:
-    """The storage at an address. Raises UsageError for a URL of no known kind, StoreUnusable where its client lacks."""
+    """The storage at an address. Raises UsageError for a URL of no known kind, StoreUnusable without its client."""
     if isinstance(address, str) and is_url(address):
         from aes_audit.evidence.storage.objects import ObjectStorage
 
