@@ -20,9 +20,10 @@ THREADS = "OMP_NUM_THREADS"
 
 
 def auto_workers(pytest_config: pytest.Config) -> int | None:
-    """What `-n auto` means: one worker per device where audits run on accelerators; None leaves it to xdist.
+    """What `-n auto` means where audits run: one worker per device; None leaves it to xdist.
 
-    0, which is no worker, where an engine spreads every model by itself.
+    A CPU is one device: workers that shared it would have fewer threads each, on which the last digits of what is
+    computed there depend. 0, which is no worker, where an engine spreads every model by itself.
     """
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
@@ -35,8 +36,7 @@ def auto_workers(pytest_config: pytest.Config) -> int | None:
         return None
     if not _is_local(config):
         return 0
-    device = pick_device(config.device)
-    return None if device == "cpu" else max(1, len(_devices(device)))
+    return max(1, len(_devices(pick_device(config.device))))
 
 
 def refuse_several_drivers(config: AuditConfig) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,15 @@ from evidence.toy_stage import ToyOperator, ToyStage, kept_by, toy
 from aes_audit.errors import InfrastructureError, UsageError
 from aes_audit.evidence.engines import ray_engine
 from aes_audit.evidence.engines.local import LocalEngine
-from aes_audit.evidence.engines.ray_actor import Assignment, Outcome, Performer, library_versions, outcomes, task_of
+from aes_audit.evidence.engines.ray_actor import (
+    THREADS,
+    Assignment,
+    Outcome,
+    Performer,
+    library_versions,
+    outcomes,
+    task_of,
+)
 from aes_audit.evidence.engines.ray_engine import RayEngine
 from aes_audit.evidence.engines.spec import RaySettings
 from aes_audit.evidence.rates import Rate, known_rate
@@ -68,6 +77,16 @@ def test_a_task_tells_key_and_error_of_what_was_wanted_and_sends_no_image(store:
     assert (first.device, first.timed, first.error, first.unfit) == ("cpu (toy)", Rate(4, 1.0), None, False)
     assert len(pickle.dumps(found)) < 2000
     assert len(kept_by(stage, store)) == 4
+
+
+@pytest.mark.parametrize(("drivers", "found"), [("3", "3"), ("", None), (None, "5")])
+def test_kernels_have_the_threads_that_they_would_have_in_the_driver(
+    store: Store, monkeypatch: pytest.MonkeyPatch, drivers: str | None, found: str | None
+) -> None:
+    monkeypatch.setenv(THREADS, "5")
+    stage = toy(["a"])
+    performed(replace(assignment(stage.operator, store), threads=drivers), stage, store)
+    assert os.environ.get(THREADS) == found
 
 
 def test_what_is_in_the_store_is_not_made_again_when_a_task_is_given_out_again(store: Store, tmp_path: Path) -> None:

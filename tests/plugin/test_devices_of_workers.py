@@ -75,14 +75,14 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     [
         ([A100, H100], ("audits/",), None, 2),
         ([H100, H100], ("--model=control/faithful",), UUIDS[1], 1),
-        ([H100, H100], ("audits/", "--audit-device=cpu"), None, None),
-        ([H100, H100], ("audits/",), "", None),
+        ([H100, H100], ("audits/", "--audit-device=cpu"), None, 1),
+        ([H100, H100], ("audits/",), "", 1),
         ([H100, H100], ("audits/", "--audit-device=cuda"), "", 1),
         ([H100, H100], ("tests/",), None, None),
         ([H100, H100], ("audits/", "--evidence=table.csv"), None, None),
         # An engine that spreads every model by itself needs no workers.
         ([H100, H100], ("audits/", "--engine=ray[actors=2]"), None, 0),
-        ([], ("audits/",), None, None),
+        ([], ("audits/",), None, 1),
         ([], ("audits/", "--audit-device=cuda"), None, 1),
         ([], ("audits/", "--audit-device=mps"), None, 1),
     ],

@@ -21,7 +21,9 @@ from aes_audit.evidence.store import Store
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Assignment", "Outcome", "Performer", "Told", "library_versions", "outcomes", "task_of"]
+__all__ = ["THREADS", "Assignment", "Outcome", "Performer", "Told", "library_versions", "outcomes", "task_of"]
+
+THREADS = "OMP_NUM_THREADS"
 
 LOADS = 3
 """Tasks in which a model may fail to load; those that follow fail at once."""
@@ -46,6 +48,8 @@ class Assignment:
     """Where the driver finds modules."""
     versions: Mapping[str, str]
     """The driver's, of `library_versions`."""
+    threads: str | None = None
+    """The driver's OMP_NUM_THREADS, empty where it has none; None leaves what Ray sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +180,7 @@ def _begun(assignment: Assignment) -> tuple[Operator, Store, Hands]:
         raise InfrastructureError(f"--engine=ray: {platform.node()} has {said}, and the driver {wanted}: images and "
                                   "scores could differ; install the same on every node.")  # fmt: skip
     # Nothing is made at an address where the driver's store is not.
+    _take_threads(assignment.threads)
     store = Store(assignment.store, looked_at=True)
     if store.storage.read(assignment.probe) is None:
         raise InfrastructureError(
@@ -185,6 +190,14 @@ def _begun(assignment: Assignment) -> tuple[Operator, Store, Hands]:
     operator: Operator = pickle.loads(assignment.operator)
     # Never left: it ends with the process, and `finish` has kept everything before.
     return operator, store, operator.start(store).__enter__()
+
+
+def _take_threads(threads: str | None) -> None:
+    """Before a model library is imported, which reads it once."""
+    if threads:
+        os.environ[THREADS] = threads
+    elif threads is not None:
+        os.environ.pop(THREADS, None)
 
 
 def _portable(error: Exception, process: str) -> BaseException:

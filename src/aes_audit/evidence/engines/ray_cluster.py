@@ -59,6 +59,14 @@ class RayCluster:
         return sum(_fitting(node, {"CPU": cpus, "GPU": gpus}) for node in nodes)
 
     @property
+    def smallest(self) -> float:
+        """CPUs of the node that has the fewest, nodes without any left out; 1 where there are none."""
+        import ray
+
+        found = (node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"])
+        return min(filter(None, found), default=1.0)
+
+    @property
     def logs(self) -> str:
         """The folder in which Ray says what happened, on each node."""
         import ray

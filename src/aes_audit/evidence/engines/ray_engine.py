@@ -15,7 +15,7 @@ from aes_audit.errors import InfrastructureError, UsageError
 from aes_audit.evidence.batches import fixed_batches
 from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.engines.protocol import Batch, Operator, Plan, Stage
-from aes_audit.evidence.engines.ray_actor import Assignment, Outcome, Told, library_versions
+from aes_audit.evidence.engines.ray_actor import THREADS, Assignment, Outcome, Told, library_versions
 from aes_audit.evidence.engines.ray_cluster import RayCluster
 from aes_audit.evidence.engines.ray_pool import RETRIES, Pool
 from aes_audit.evidence.engines.refusing import refuse_read_only
@@ -53,9 +53,10 @@ class RayEngine:
         """As many as `actors` says, else as the cluster has room for; a cluster is joined to find out."""
         if self._settings.actors is not None:
             return self._settings.actors
-        cpus, gpus = self._settings.cpus, self._settings.gpus
-        room = self._joined().room
-        return max(1, (room(cpus, 1) or room(cpus, 0)) if gpus is None else room(cpus, gpus))
+        room, gpus = self._joined().room, self._settings.gpus
+        if gpus is None:
+            return max(1, room(self._cpus(1), 1) or room(self._cpus(0), 0))
+        return max(1, room(self._cpus(gpus), gpus))
 
     def plan(self, stage: Stage, store: Store) -> Plan:
         """Runs of a few batches for each process."""
@@ -89,7 +90,7 @@ class RayEngine:
             cluster = self._joined()
             done = stage.total - plan.wanted
             with (
-                _assignment(operator, store) as assignment,
+                _assignment(operator, store, self._threads) as assignment,
                 self.progress.bar(stage.title, done=done, total=stage.total, unit=stage.unit) as tick,
             ):
                 made = _Making(operator, tick)
@@ -107,6 +108,11 @@ class RayEngine:
             self._cluster.close()
             self._cluster = None
 
+    @property
+    def _threads(self) -> str | None:
+        """What the driver's kernels go by; None leaves to Ray what `cpus` says."""
+        return None if self._settings.cpus is not None else os.environ.get(THREADS, "")
+
     def _joined(self) -> RayCluster:
         if self._cluster is None:
             self._cluster = RayCluster(self._settings.address)
@@ -117,7 +123,8 @@ class RayEngine:
 
         tasks: Sequence[Sequence[Batch]] = plan.tasks
         for number in range(_PASSES):
-            pool = Pool(min(plan.workers, len(tasks)), self._settings.cpus, self._gpus(made.operator))
+            gpus = self._gpus(made.operator)
+            pool = Pool(min(plan.workers, len(tasks)), self._cpus(gpus), gpus)
             try:
                 with closing(pool.perform(assignment, tasks, ahead=1 if number else 2)) as performed:
                     for outcome in performed:
@@ -132,13 +139,20 @@ class RayEngine:
         if self._settings.actors is not None:
             return self._settings.actors
         gpus = self._gpus(operator)
-        room = self._joined().room(self._settings.cpus, gpus)
+        cpus = self._cpus(gpus)
+        room = self._joined().room(cpus, gpus)
         if not room:
             raise InfrastructureError(
-                f"--engine=ray: no node of the cluster has {self._settings.cpus:g} CPUs and {gpus:g} GPUs for "
+                f"--engine=ray: no node of the cluster has {cpus:g} CPUs and {gpus:g} GPUs for "
                 f"{operator.name}: set cpus= and gpus=, or actors= where nodes are still to come."
             )
         return room
+
+    def _cpus(self, gpus: float) -> float:
+        """A CPU is one device: a process has all of it, as it would without Ray."""
+        if self._settings.cpus is not None:
+            return self._settings.cpus
+        return 1 if gpus else self._joined().smallest
 
     def _gpus(self, operator: Operator) -> float:
         drawing, scoring = self._settings.gpus, self._settings.reward_gpus
@@ -204,7 +218,7 @@ def _is_sent(stage: Stage, store: Store) -> bool:
 
 
 @contextmanager
-def _assignment(operator: Operator, store: Store) -> Iterator[Assignment]:
+def _assignment(operator: Operator, store: Store, threads: str | None) -> Iterator[Assignment]:
     """What processes elsewhere need, with a probe in the store by which they know it again."""
     from ray import cloudpickle
 
@@ -217,7 +231,7 @@ def _assignment(operator: Operator, store: Store) -> Iterator[Assignment]:
     probe = f"locks/ray-{uuid.uuid4().hex}"
     store.storage.write(probe, b"The driver's and its processes' store are one.\n")
     try:
-        yield Assignment(sent, store.address, probe, os.getcwd(), tuple(sys.path), library_versions())
+        yield Assignment(sent, store.address, probe, os.getcwd(), tuple(sys.path), library_versions(), threads)
     finally:
         store.storage.remove(probe)
 

@@ -39,8 +39,9 @@ class RaySettings:
     """GPUs of a process that draws; None means one where the model runs on CUDA, else none."""
     reward_gpus: float | None = None
     """GPUs of a process that scores; None means as many as one that draws."""
-    cpus: float = 1
-    """CPUs of each process, and threads of its kernels unless OMP_NUM_THREADS says otherwise."""
+    cpus: float | None = None
+    """CPUs of each process, and threads of its kernels unless OMP_NUM_THREADS says otherwise. None means one beside a
+    GPU; without a GPU all of a node and the driver's number of threads, on which the last digits depend."""
 
 
 def parse_engine(text: str) -> EngineSpec:
