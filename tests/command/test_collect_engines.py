@@ -114,7 +114,7 @@ def test_a_driver_killed_while_it_draws_goes_on_with_any_engine(
     driver = start("collect", *OPTIONS, FEW, f"--audit-store={store}", RAY)
     wait_for(lambda: images(store) >= 8, 300)
     pool = working(driver.pid)
-    assert len(pool) == 2
+    assert pool
     driver.kill()
     driver.communicate()
     wait_for(lambda: not any(map(alive, pool)), 30)

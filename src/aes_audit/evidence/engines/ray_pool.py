@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import threading
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from aes_audit.evidence.engines.protocol import Batch
@@ -14,6 +16,9 @@ __all__ = ["Pool"]
 
 RETRIES = 1
 """How often a task is given out again whose process died; the process itself is always replaced."""
+
+_EVERY = 5.0
+"""Seconds between two collections of garbage."""
 
 _DEATHS = 3
 """How many processes in a row may die before they begin."""
@@ -68,11 +73,28 @@ class Pool:
         dataset.context.max_consecutive_actor_init_deaths = _DEATHS
         # A task may be slow, and room in the cluster may be long in coming.
         dataset.context.execution_no_progress_timeout_s = -1
-        try:
+        with _collecting():
             for rows in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
                 yield from outcomes(rows)
-        finally:
-            # Tracebacks of lost tasks refer to their processes in circles: while nobody breaks them, such a process
-            # is started again, and has the room that the next pool waits for.
-            del blocks, dataset
+
+
+@contextmanager
+def _collecting() -> Iterator[None]:
+    """Break circles every few seconds.
+
+    Tracebacks of lost tasks refer in circles to the processes of the pool before, on threads that end later than it.
+    While nobody breaks them, such a process is kept, or started again, in the room that this pool waits for.
+    """
+    over = threading.Event()
+
+    def collect() -> None:
+        while not over.wait(_EVERY):
             gc.collect()
+
+    thread = threading.Thread(target=collect, name="aes_audit-collecting", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
