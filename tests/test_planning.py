@@ -13,6 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from aes_audit.errors import UnknownName, UsageError
+from aes_audit.evidence.engines.spec import EngineSpec
 from aes_audit.evidence.schema import Row
 from aes_audit.evidence.table import Evidence
 from aes_audit.gates.thresholds import Gate, Profile, Thresholds
@@ -52,7 +53,7 @@ def config(
         judges=(),
         profile="here",
         evidence=Path("e.parquet") if evidence else None,
-        engine="local",
+        engine=EngineSpec("local"),
         json_path=None,
         store=".aes_audit",
         inconclusive="fail",

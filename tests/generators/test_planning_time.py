@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from aes_audit.evidence.engines.spec import EngineSpec
 from aes_audit.evidence.progress import Progress
 from aes_audit.live.session import LiveSession
 from aes_audit.opening import open_session
@@ -46,7 +47,7 @@ def test_ten_models_and_three_hundred_pairs_are_planned_in_two_seconds(
     )
     config = AuditConfig(
         models=tuple(models[1:]), base_model=models[0], rewards=(), judges=(), profile="control", evidence=None,
-        engine="local", json_path=None, store=str(tmp_path / "store"), inconclusive="fail", early_stop="curtail",
+        engine=EngineSpec("local"), json_path=None, store=str(tmp_path / "store"), inconclusive="fail", early_stop="curtail",
         thresholds=thresholds, baselines=tmp_path / "baselines", device="cpu", batch_size=None, pairs=None,
         rootdir=tmp_path,
     )  # fmt: skip
