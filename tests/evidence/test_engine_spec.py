@@ -13,13 +13,8 @@ def test_an_engine_is_named_with_its_options() -> None:
     assert parse_engine("local") == EngineSpec("local")
     assert parse_engine("ray") == EngineSpec("ray")
     spec = parse_engine("ray[address=10.0.0.1:6379, actors=8,gpus=1,reward_gpus=0.25,cpus=2]")
-    said: dict[str, str | int | float] = {
-        "address": "10.0.0.1:6379",
-        "actors": 8,
-        "gpus": 1.0,
-        "reward_gpus": 0.25,
-        "cpus": 2.0,
-    }
+    said: dict[str, str | int | float] = {"address": "10.0.0.1:6379", "actors": 8}
+    said |= {"gpus": 1.0, "reward_gpus": 0.25, "cpus": 2.0}
     assert spec == EngineSpec("ray", said)
     assert RaySettings(**spec.options) == RaySettings("10.0.0.1:6379", 8, 1.0, 0.25, 2.0)  # type: ignore[arg-type]
     assert parse_engine(str(spec)) == spec

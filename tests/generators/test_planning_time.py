@@ -47,9 +47,9 @@ def test_ten_models_and_three_hundred_pairs_are_planned_in_two_seconds(
     )
     config = AuditConfig(
         models=tuple(models[1:]), base_model=models[0], rewards=(), judges=(), profile="control", evidence=None,
-        engine=EngineSpec("local"), json_path=None, store=str(tmp_path / "store"), inconclusive="fail", early_stop="curtail",
-        thresholds=thresholds, baselines=tmp_path / "baselines", device="cpu", batch_size=None, pairs=None,
-        rootdir=tmp_path,
+        engine=EngineSpec("local"), json_path=None, store=str(tmp_path / "store"), inconclusive="fail",
+        early_stop="curtail", thresholds=thresholds, baselines=tmp_path / "baselines", device="cpu",
+        batch_size=None, pairs=None, rootdir=tmp_path,
     )  # fmt: skip
 
     def plan() -> tuple[LiveSession, float]:
