@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from endpoints.hosts import Asked, Sent
 from evidence.noise_generator import NoiseGenerator
 from judges.lookers import answer, brighter, judge_at, lookers_host, shown
 from PIL import Image
 
 from aes_audit.endpoints.address import read_address
+from aes_audit.errors import InfrastructureError
 from aes_audit.evidence.collecting import collect_pairs
 from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.measuring import Instruments
@@ -51,11 +53,15 @@ class Painter(NoiseGenerator):
 
 
 def collect(
-    judges: Sequence[HostedPreference], store: Store, painter: NoiseGenerator | None = None, **more: Any
+    judges: Sequence[HostedPreference],
+    store: Store,
+    painter: NoiseGenerator | None = None,
+    engine: LocalEngine | None = None,
+    **more: Any,
 ) -> Evidence:
     """The evidence of a painter by judges that look and by nothing else."""
-    instruments = Instruments((), None, (), tuple(judges))
-    return collect_pairs(painter or Painter(), more.pop("prompts", PROMPTS), instruments, store, LocalEngine(), **more)
+    instruments, prompts = Instruments((), None, (), tuple(judges)), more.pop("prompts", PROMPTS)
+    return collect_pairs(painter or Painter(), prompts, instruments, store, engine or LocalEngine(), **more)
 
 
 def test_every_pair_gets_a_row_with_the_answers_in_either_order(tmp_path: Path) -> None:
@@ -102,6 +108,42 @@ def test_a_rate_that_is_settled_stops_the_questions_with_the_images(tmp_path: Pa
     assert len(evidence) == 16
     assert len(host.asked) == 32
     assert sum(map(len, painter.calls)) == 32
+
+
+class ManyHands(LocalEngine):
+    """Wants four rounds at once, as an engine with four workers."""
+
+    workers = 4
+
+
+class PaidPainter(Painter):
+    """Somebody sends a bill for every picture."""
+
+    price = 0.04
+
+
+class Faint(Painter):
+    """Ends at the eighteenth pair."""
+
+    def generate(self, requests: Sequence[ImageRequest]) -> list[Answer]:
+        """Paint, or end."""
+        if any(request.prompt.endswith("cat 17") for request in requests):
+            raise InfrastructureError("noise: no colours left.")
+        return super().generate(requests)
+
+
+@pytest.mark.parametrize(("painter", "drawn"), [(Painter(), 40), (PaidPainter(), 32)])
+def test_nobody_is_paid_for_rounds_that_a_stop_may_spare(tmp_path: Path, painter: Painter, drawn: int) -> None:
+    with lookers_host() as host:
+        collect([judge_at(host)], Store(tmp_path), painter, ManyHands(), stop=lambda _: True)
+    assert len(host.asked) == 32
+    assert sum(map(len, painter.calls)) == drawn
+
+
+def test_what_fails_in_a_round_that_a_stop_spares_fails_nothing(tmp_path: Path) -> None:
+    with lookers_host() as host:
+        evidence = collect([judge_at(host)], Store(tmp_path), Faint(), ManyHands(), stop=lambda _: True)
+    assert len(evidence) == 16
 
 
 def test_missing_images_are_missing_answers(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from math import lcm
 from typing import Any
 
 from aes_audit.evidence.batches import WHOLE, Part, fixed_batches
+from aes_audit.evidence.drawing import ImageOperator
 from aes_audit.evidence.engines.protocol import Engine
 from aes_audit.evidence.generating import ImageJob, generate_images
 from aes_audit.evidence.images import image_columns, told_apart
@@ -54,8 +55,19 @@ def collect_pairs(
     def collect(some: PromptSet, by: Engine) -> Iterator[Mapping[str, Any]]:
         return _collected(bench, some, store, by)
 
-    title = f"{generator.name}: pairs"
-    rows = collect_rounds(collect, prompts, engine, stop, step=step, deciding=instruments.deciding, title=title)
+    def collect_ahead(some: PromptSet, by: Engine) -> Iterator[Mapping[str, Any]]:
+        return _collected(bench.unpaid, some, store, by)
+
+    rows = collect_rounds(
+        collect,
+        prompts,
+        engine,
+        stop,
+        step=step,
+        deciding=instruments.deciding,
+        title=f"{generator.name}: pairs",
+        ahead=collect_ahead if bench.draws_unpaid else None,
+    )
     return Evidence.from_columns(rows, source=generator.name)
 
 
@@ -73,6 +85,16 @@ class _Bench:
         """With `keep`, what was loaded stays in memory, for rounds; otherwise one model is there at a time."""
         load = Kept(generator.load) if keep else generator.load
         return cls(generator, load, instruments, Scorers.of(instruments, keep=keep))
+
+    @property
+    def draws_unpaid(self) -> bool:
+        """Whether nobody is paid for the images."""
+        return ImageOperator(self.generator, self.load).portable
+
+    @property
+    def unpaid(self) -> _Bench:
+        """The same without the instruments that somebody is paid for."""
+        return replace(self, instruments=replace(self.instruments, onlookers=()), scorers=self.scorers.unpaid)
 
 
 def pairs_per_round(generator: ResolvedGenerator) -> int:

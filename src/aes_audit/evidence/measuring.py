@@ -117,6 +117,12 @@ class Scorers:
             {name: Kept(load) for name, load in onlookers.items()},
         )
 
+    @property
+    def unpaid(self) -> Scorers:
+        """Those that nobody is paid for; judges that are shown two images are not among them."""
+        rewards = {name: scorer for name, scorer in self.rewards.items() if scorer.portable}
+        return Scorers(rewards, self.judge if self.judge and self.judge.portable else None)
+
 
 def measure(
     scorers: Scorers, images: Sequence[tuple[PromptPair, ImageRecord]], store: Store, engine: Engine

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from aes_audit.errors import InfrastructureError
 from aes_audit.evidence.columns import RowColumns
 from aes_audit.evidence.engines.looking import Incomplete, LookingEngine
 from aes_audit.evidence.engines.protocol import Engine
@@ -22,18 +25,27 @@ Collect = Callable[[PromptSet, Engine], Iterator[Mapping[str, Any]]]
 
 
 def collect_rounds(
-    collect: Collect, prompts: PromptSet, engine: Engine, stop: Stop, *, step: int, deciding: Sequence[str], title: str
+    collect: Collect,
+    prompts: PromptSet,
+    engine: Engine,
+    stop: Stop,
+    *,
+    step: int,
+    deciding: Sequence[str],
+    title: str,
+    ahead: Collect | None = None,
 ) -> RowColumns:
     """The rows of the first rounds of `step` pairs, as many as are needed; `deciding` are the preference judges.
 
-    An engine with many workers is given as many rounds at once, so that none of them waits. The rounds themselves, and
-    so the pairs that are collected, are the same with every engine.
+    An engine with many workers is given as many rounds at once, so that none of them waits: `ahead` makes of them what
+    may be made in vain; None where nothing may. The rounds themselves, and so the pairs that are collected, are the
+    same with every engine.
     """
     gathered, drawn = _Gathered.of(deciding), dict[str, str]()
     with engine.progress.bar(title, done=0, total=len(prompts.pairs), unit="pair") as tick:
         for start in range(0, len(prompts.pairs), step):
             pairs = prompts.pairs[start : start + step]
-            found = _round(collect, prompts, start, step, engine)
+            found = _round(collect, ahead, prompts, start, step, engine)
             if repeats_earlier(found, drawn):
                 # A picture of an earlier round came again: then neither of the two answers its prompt.
                 gathered = _Gathered.of(deciding)
@@ -46,14 +58,17 @@ def collect_rounds(
     return gathered.columns
 
 
-def _round(collect: Collect, prompts: PromptSet, start: int, step: int, engine: Engine) -> list[Mapping[str, Any]]:
+def _round(
+    collect: Collect, ahead: Collect | None, prompts: PromptSet, start: int, step: int, engine: Engine
+) -> list[Mapping[str, Any]]:
     pairs = _only(prompts, prompts.pairs[start : start + step])
     try:
         return list(collect(pairs, LookingEngine(engine.progress)))
     except Incomplete:
-        if (ahead := engine.workers) > 1:
-            for _ in collect(_only(prompts, prompts.pairs[start : start + ahead * step]), engine):
-                pass
+        if ahead and (count := engine.workers) > 1:
+            # What goes wrong there is said again by the round that it belongs to, if that one is needed.
+            with suppress(InfrastructureError):
+                deque(ahead(_only(prompts, prompts.pairs[start : start + count * step]), engine), maxlen=0)
         return list(collect(pairs, engine))
 
 
