@@ -179,8 +179,8 @@ def _begun(assignment: Assignment) -> tuple[Operator, Store, Hands]:
         wanted = ", ".join(f"{name} {assignment.versions[name]}" for name in differing)
         raise InfrastructureError(f"--engine=ray: {platform.node()} has {said}, and the driver {wanted}: images and "
                                   "scores could differ; install the same on every node.")  # fmt: skip
-    # Nothing is made at an address where the driver's store is not.
     _take_threads(assignment.threads)
+    # Nothing is made at an address where the driver's store is not.
     store = Store(assignment.store, looked_at=True)
     if store.storage.read(assignment.probe) is None:
         raise InfrastructureError(
