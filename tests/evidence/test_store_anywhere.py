@@ -7,7 +7,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from evidence.stored_places import Bucket, Folder
@@ -18,6 +21,7 @@ from aes_audit.errors import StoreUnusable, UsageError
 from aes_audit.evidence.keys import digest
 from aes_audit.evidence.merging import merge_stores
 from aes_audit.evidence.storage.address import local_folder, open_storage
+from aes_audit.evidence.storage.objects import ObjectStorage
 from aes_audit.evidence.store import Store
 
 KEY = digest({"key": 1})
@@ -60,7 +64,7 @@ def test_a_store_is_the_same_in_google_cloud_storage(gs: str, tmp_path: Path) ->
         store.put_all_scores({digest({"number": number}): {"values": [number]} for number in range(40)})
         assert store.read_image(store.image(KEY)) == b"not really a picture"  # type: ignore[arg-type]
         assert store.image(digest({"none": 1})) is None
-        assert not store.has_scores(digest({"none": 1}))
+        assert list(store.have_scores([digest({"none": 1})])) == [False]
         assert not store.read_only
     bucket, folder = open_storage(gs), open_storage(tmp_path)
     for room in ("blobs", "images", "scores"):
@@ -91,6 +95,29 @@ def test_stores_are_merged_across_kinds_of_storage(s3: str, s3_service: S3Servic
     for sources, complaint in (([f"{s3}/none"], "is no store"), ([f"{s3}/"], "cannot be merged into itself")):
         with pytest.raises(UsageError, match=complaint):
             merge_stores(sources, s3)
+
+
+def test_a_bucket_is_asked_many_at_once_by_plans_too_and_where_it_is_merged_from(
+    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [digest({"number": number}) for number in range(40)]
+    store = Store(s3)
+    store.put_all_scores({key: {"values": [1.0]} for key in keys[1:]})
+    askers: list[str] = []
+
+    def heard(method: Callable[..., Any]) -> Callable[..., Any]:
+        def asked(storage: ObjectStorage, name: str) -> Any:
+            askers.append(threading.current_thread().name)
+            return method(storage, name)
+
+        return asked
+
+    for name in ("read", "size"):
+        monkeypatch.setattr(ObjectStorage, name, heard(getattr(ObjectStorage, name)))
+    assert list(store.have_scores(keys)) == [False] + [True] * 39
+    assert merge_stores([s3], str(tmp_path / "other")).taken == 39
+    assert len(askers) == 40 + 39
+    assert threading.current_thread().name not in askers
 
 
 @pytest.mark.parametrize("address", ["az://bucket/audits", "https://bucket/audits", "s3:/bucket", "s3://", "s3:///a"])

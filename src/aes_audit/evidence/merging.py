@@ -48,9 +48,11 @@ def merge_stores(sources: Sequence[str], into: str) -> Merged:
     opened = [_source(source, into) for source in sources]
     target, done = Store(into), Merged()
     for source in opened:
+        # Whichever of them is a bucket has something to wait for.
+        waiting = source if folder_of(source.address) is None else target.storage
         for room, suffix in _OBJECTS.items():
             take = partial(_take, source, target.storage)
-            for outcome, said in target.storage.each(take, _names(source, room, suffix)):
+            for outcome, said in waiting.each(take, _names(source, room, suffix)):
                 _count(done, outcome, said)
         for name in _names(source, "rates", ".json"):
             _take_rate(source, name, target)

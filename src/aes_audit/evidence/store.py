@@ -205,9 +205,9 @@ class Store:
         """What `scores` says of each key, in order."""
         return self.storage.each(self.scores, keys)
 
-    def has_scores(self, key: str) -> bool:
-        """Whether there are answers under this key, as far as that is known without reading them."""
-        return self.storage.size(_name("scores", key)) is not None
+    def have_scores(self, keys: Iterable[str]) -> Iterator[bool]:
+        """Whether there are answers under each key, in order, as far as that is known without reading them."""
+        return self.storage.each(lambda key: self.storage.size(_name("scores", key)) is not None, keys)
 
     def put_rate(self, key: str, record: Mapping[str, JSON]) -> None:
         """Keep how fast a model was; replaces what was there."""

@@ -108,18 +108,14 @@ def scored_work(
     scorer: Scorer, set_: str, model: str, asked: Iterable[tuple[ImageRecord, tuple[str, ...]]], store: Store
 ) -> Work:
     """The images that a scorer is asked about; one that is to come will be asked about, a missing one will not."""
-    total = stored = answers = 0
-    seen: set[str] = set()
+    there, coming = dict[str, int](), list[int]()
     for record, queries in asked:
-        if record.sha256 is None:
-            total += (coming := is_unseen(record))
-            answers += coming * len(queries)
-            continue
-        key = score_key(scorer.identity, record.sha256, queries)
-        if key not in seen:
-            seen.add(key)
-            total, answers = total + 1, answers + len(queries)
-            stored += store.has_scores(key)
+        if record.sha256 is not None:
+            there[score_key(scorer.identity, record.sha256, queries)] = len(queries)
+        elif is_unseen(record):
+            coming.append(len(queries))
+    stored = sum(store.have_scores(there))
+    total, answers = len(there) + len(coming), sum(there.values()) + sum(coming)
     return scoring(scorer, set_, model, total, stored, answers)
 
 
