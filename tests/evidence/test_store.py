@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from object_servers import BUCKET, S3Service, fresh
 
 from aes_audit.evidence.keys import canonical, digest
+from aes_audit.evidence.records import encoded
 from aes_audit.evidence.store import ChangedImageWarning, CorruptObject, ImageRecord, Store
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20
@@ -206,6 +207,13 @@ def test_a_file_that_is_no_record_counts_as_absent(store: Store, place: Place) -
         store.put_image(KEY, PNG, {})
         place.put(only(place, "images"), content)
         assert store.image(KEY) is None
+
+
+@once
+@pytest.mark.parametrize("digest_", [5, ["x"], "../../etc/passwd"])
+def test_a_record_that_names_no_digest_counts_as_absent(store: Store, place: Place, digest_: object) -> None:
+    place.put(f"images/{KEY[:2]}/{KEY}.json", encoded(KEY, {"sha256": digest_, "bytes": 1}))  # type: ignore[dict-item]
+    assert store.image(KEY) is None
 
 
 @once

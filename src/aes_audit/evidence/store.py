@@ -150,6 +150,8 @@ class Store:
         sha256, error = record.get("sha256"), record.get("error")
         if sha256 is None:
             return None if error is None else ImageRecord(key, None, error, record)
+        if not _is_digest(sha256):
+            return None
         if self.storage.size(_blob(sha256)) != record.get("bytes"):
             return None
         return ImageRecord(key, sha256, None, record)
@@ -205,9 +207,13 @@ class Store:
         """What `scores` says of each key, in order."""
         return self.storage.each(self.scores, keys)
 
+    def has_scores(self, key: str) -> bool:
+        """Whether there are answers under this key, as far as that is known without reading them."""
+        return self.storage.size(_name("scores", key)) is not None
+
     def have_scores(self, keys: Iterable[str]) -> Iterator[bool]:
-        """Whether there are answers under each key, in order, as far as that is known without reading them."""
-        return self.storage.each(lambda key: self.storage.size(_name("scores", key)) is not None, keys)
+        """What `has_scores` says of each key, in order."""
+        return self.storage.each(self.has_scores, keys)
 
     def put_rate(self, key: str, record: Mapping[str, JSON]) -> None:
         """Keep how fast a model was; replaces what was there."""
@@ -272,6 +278,10 @@ def _blob(sha256: str) -> str:
 
 def _name(room: str, key: str, suffix: str = ".json") -> str:
     # A key that comes out of a record must not lead out of the store.
-    if len(key) != 64 or not _HEX.issuperset(key):
+    if not _is_digest(key):
         raise ValueError(f"not a key: {key!r}; keys have 64 hex digits, see aes_audit.evidence.keys")
     return f"{room}/{key[:2]}/{key}{suffix}"
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and len(value) == 64 and _HEX.issuperset(value)

@@ -116,7 +116,7 @@ class Questions:
         jobs, count = image_jobs(self.prompts), 0
         for model in self.generators.values():
             keys = [image_key(model.identity, job.request.prompt, job.request.seed) for job in jobs]
-            there = [self.store.image(key) or unseen(key) for key in keys]
+            there = [known or unseen(key) for key, known in zip(keys, self.store.images(keys), strict=True)]
             count += left_to_ask(judge, pair_jobs(self.prompts, told_apart(jobs, there), judge.orders), self.store)
         return count
 
