@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from aes_audit.errors import InfrastructureError
 from aes_audit.evidence.batches import fixed_batches
@@ -56,7 +57,8 @@ class ImageStage:
         cls, generator: ResolvedGenerator, jobs: Sequence[ImageJob], load: Callable[[], Generator] | None = None
     ) -> ImageStage:
         """`load` replaces the generator's own, for callers that keep what was loaded."""
-        entries = [(key_of(generator, job.request), job.request) for job in jobs]
+        identity = generator.identity
+        entries = [(_key(identity, job.request), job.request) for job in jobs]
         return cls(ImageOperator(generator, load or generator.load), entries)
 
     @property
@@ -117,4 +119,8 @@ def generate_images(
 
 def key_of(generator: ResolvedGenerator, request: ImageRequest) -> str:
     """The key of the image that a generator makes of a request."""
-    return image_key(generator.identity, request.prompt, request.seed, request.source)
+    return _key(generator.identity, request)
+
+
+def _key(identity: Mapping[str, Any], request: ImageRequest) -> str:
+    return image_key(identity, request.prompt, request.seed, request.source)

@@ -37,15 +37,16 @@ def collect_rounds(
 ) -> RowColumns:
     """The rows of the first rounds of `step` pairs, as many as are needed; `deciding` are the preference judges.
 
-    An engine with many workers is given as many rounds at once, so that none of them waits: `ahead` makes of them what
+    An engine with many workers is given many rounds at once, so that none of them waits: `ahead` makes of them what
     may be made in vain; None where nothing may. The rounds themselves, and so the pairs that are collected, are the
     same with every engine.
     """
     gathered, drawn = _Gathered.of(deciding), dict[str, str]()
+    waves = _Waves(ahead, prompts, step, engine)
     with engine.progress.bar(title, done=0, total=len(prompts.pairs), unit="pair") as tick:
         for start in range(0, len(prompts.pairs), step):
             pairs = prompts.pairs[start : start + step]
-            found = _round(collect, ahead, prompts, start, step, engine)
+            found = _round(collect, _only(prompts, pairs), start, waves)
             if repeats_earlier(found, drawn):
                 # A picture of an earlier round came again: then neither of the two answers its prompt.
                 gathered = _Gathered.of(deciding)
@@ -58,18 +59,38 @@ def collect_rounds(
     return gathered.columns
 
 
-def _round(
-    collect: Collect, ahead: Collect | None, prompts: PromptSet, start: int, step: int, engine: Engine
-) -> list[Mapping[str, Any]]:
-    pairs = _only(prompts, prompts.pairs[start : start + step])
+def _round(collect: Collect, pairs: PromptSet, start: int, waves: _Waves) -> list[Mapping[str, Any]]:
     try:
-        return list(collect(pairs, LookingEngine(engine.progress)))
+        return list(collect(pairs, LookingEngine(waves.engine.progress)))
     except Incomplete:
-        if ahead and (count := engine.workers) > 1:
-            # What goes wrong there is said again by the round that it belongs to, if that one is needed.
-            with suppress(InfrastructureError):
-                deque(ahead(_only(prompts, prompts.pairs[start : start + count * step]), engine), maxlen=0)
-        return list(collect(pairs, engine))
+        waves.make_from(start)
+        return list(collect(pairs, waves.engine))
+
+
+@dataclass
+class _Waves:
+    """Rounds that are made together: at first one for each worker, and each time twice as many.
+
+    With every wave each worker loads every model anew, so that there should be few of them; and what a rule for
+    stopping spares should not be made, so that a wave is hardly larger than all those before it together.
+    """
+
+    ahead: Collect | None
+    prompts: PromptSet
+    step: int
+    engine: Engine
+    rounds: int = 0
+    """In the latest wave."""
+
+    def make_from(self, start: int) -> None:
+        """Make the next wave from the pair at this place, where there are workers for one."""
+        if self.ahead is None or (workers := self.engine.workers) < 2:
+            return
+        self.rounds = 2 * self.rounds or workers
+        pairs = self.prompts.pairs[start : start + self.rounds * self.step]
+        # What goes wrong there is said again by the round that it belongs to, if that one is needed.
+        with suppress(InfrastructureError):
+            deque(self.ahead(_only(self.prompts, pairs), self.engine), maxlen=0)
 
 
 def _only(prompts: PromptSet, pairs: Sequence[PromptPair]) -> PromptSet:
