@@ -67,14 +67,14 @@ class _Run:
         self.taken += len(devices) * self.env.now
 
     def _rounds(self, workers: int) -> Iterator[int]:
-        """Images that are made before anybody looks whether they suffice: a round for each worker."""
+        """Images that are made before anybody looks whether they suffice: a round for each worker, then twice as many."""
         if self.setup.round is None:
             yield self.setup.images
             return
         ahead, made = workers * self.setup.round, 0
         while made < min(self.setup.images, self.setup.needed or self.setup.images):
             yield min(ahead, self.setup.images - made)
-            made += ahead
+            made, ahead = made + ahead, 2 * ahead
 
     def _stage(self, work: Work, images: int, devices: Sequence[float]) -> Process:
         outcome, began = self.outcomes[work.name], self.env.now

@@ -123,8 +123,8 @@ def test_the_spread_of_a_batch_leaves_its_mean_and_the_seed_decides() -> None:
 def test_rounds_stop_where_the_verdict_is_settled_and_begin_every_stage_again() -> None:
     setup = Setup((DRAWS, SCORES), images=1000, devices=2, round=32, needed=100, pool=Pool(process=10))
     outcome = simulated(setup)
-    # Two rounds at once until at least 100 images are made: two times two stages start both processes.
-    assert outcome.drawn == 128
+    # Two rounds at once and then four, until at least 100 images are made: two times two stages start both processes.
+    assert outcome.drawn == 64 + 128
     assert outcome.stages["draws"].loading == outcome.stages["scores"].loading == 2 * 2 * 10
     assert simulated(replace(setup, needed=None)).drawn == 1000
 
