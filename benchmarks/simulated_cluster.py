@@ -67,7 +67,7 @@ class _Run:
         self.taken += len(devices) * self.env.now
 
     def _rounds(self, workers: int) -> Iterator[int]:
-        """Images that are made before anybody looks whether they suffice: a round for each worker, then twice as many."""
+        """Images that are made before anybody looks whether they suffice: a round per worker, then twice as many."""
         if self.setup.round is None:
             yield self.setup.images
             return
