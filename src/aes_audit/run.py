@@ -74,7 +74,6 @@ class AuditRun:
         if self.config.report_path and not self.is_worker and not self.config.plan:
             prepare_folder(self.config.report_path)
             refuse_within(self.config.report_path, self._other_places)
-        self._handover = Handover(local_folder(self.config.store), self.config.run)
         if self._asks_for_audits:
             _ = self.session
 
@@ -86,6 +85,11 @@ class AuditRun:
         if self.is_worker or self._is_distributed:
             refuse_several_drivers(self.config)
         return open_session(self.config, Progress(self._on_terminal, self._uncaptured))
+
+    @cached_property
+    def _handover(self) -> Handover:
+        """What workers collected, on its way to the report; a run without audits need have no place for it."""
+        return Handover(local_folder(self.config.store), self.config.run)
 
     @cached_property
     def repeats(self) -> Repeats:

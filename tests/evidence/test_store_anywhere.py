@@ -143,6 +143,17 @@ def test_what_belongs_to_the_machine_lies_in_the_folder_or_in_the_cache(
     assert not local.exists()
 
 
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "home", _no_home)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    with pytest.raises(StoreUnusable, match=r"store s3://bucket/audits: this user has no home .*: set XDG_CACHE_HOME"):
+        local_folder("s3://bucket/audits")
+
+
+def _no_home() -> Path:
+    raise RuntimeError("Could not determine home directory.")
+
+
 READER = """
 import json, os, sys
 from aes_audit.evidence.store import Store

@@ -34,6 +34,19 @@ def test_a_url_of_no_known_kind_ends_the_run_with_one_sentence(pytester: pytest.
     result.stderr.fnmatch_lines(["ERROR: a store is no https: address: give a folder, s3://BUCKET/PREFIX or gs://*"])
 
 
+def test_a_suite_without_audits_needs_no_place_for_the_store(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", home)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    pytester.makepyfile("def test_nothing(): pass")
+    result = pytester.runpytest("--audit-store=s3://bucket/audits", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1)
+
+
 @pytest.mark.heavy
 def test_the_suite_judges_by_a_bucket_that_may_only_be_read(
     live: LiveProject, s3: str, s3_service: S3Service, monkeypatch: pytest.MonkeyPatch

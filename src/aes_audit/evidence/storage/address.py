@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from aes_audit.errors import UsageError
+from aes_audit.errors import StoreUnusable, UsageError
 from aes_audit.evidence.storage.folder import FolderStorage
 from aes_audit.evidence.storage.protocol import Storage
 
@@ -52,6 +52,7 @@ def local_folder(address: str | Path) -> Path:
     """Where this machine keeps what belongs to it and not to the evidence: locks, sums, digests of weights.
 
     The store's own folder where it can be written, else one in the user's cache directory, named by the address.
+    Raises StoreUnusable where nobody knows the user's home.
     """
     folder = folder_of(address)
     if folder is not None:
@@ -59,6 +60,16 @@ def local_folder(address: str | Path) -> Path:
         there = next(path for path in (folder, *folder.parents) if path.exists())
         if os.access(there, os.W_OK):
             return folder
-    base = os.environ.get("XDG_CACHE_HOME")
     name = hashlib.sha256(str(folder or address).encode()).hexdigest()[:16]
-    return (Path(base) if base else Path.home() / ".cache") / "aes_audit" / "stores" / name
+    return _cache(folder or address) / "aes_audit" / "stores" / name
+
+
+def _cache(address: str | Path) -> Path:
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base)
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError as error:
+        raise StoreUnusable(
+            f"store {address}: this user has no home for its locks: set XDG_CACHE_HOME to a folder that can be written."
+        ) from error
