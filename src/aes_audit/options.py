@@ -217,7 +217,9 @@ def _refuse_half_a_plan(config: pytest.Config, value: Mapping[str, Any]) -> None
 
 
 def _store(address: str, path: Callable[[str], Path]) -> str:
-    return checked_address(address) if is_url(address) else str(path("audit_store"))
+    # A variable that is not set is an empty name, which would be the working directory.
+    checked = checked_address(address)
+    return checked if is_url(address) else str(path("audit_store"))
 
 
 def _art(named: str | None, path: Callable[[str], Path]) -> str | None:

@@ -26,7 +26,10 @@ def test_an_engine_is_named_with_its_options() -> None:
     ("text", "complaint"),
     [
         ("cluster", "invalid value 'cluster': choose local, ray"),
-        ("ray[actors=8", "invalid value 'ray[actors=8': choose local, ray"),
+        (
+            "ray[actors=8",
+            "invalid value 'ray[actors=8': choose local, ray, with options in brackets, as 'ray[actors=2]'",
+        ),
         ("local[actors=8]", "'actors=8' is no option of local, or said twice; options are none"),
         ("ray[nodes=8]", "'nodes=8' is no option of ray, or said twice; options are address=, actors=, gpus="),
         ("ray[]", "'' is no option of ray"),

@@ -23,6 +23,7 @@ from aes_audit.evidence.engines.ray_actor import (
     outcomes,
     task_of,
 )
+from aes_audit.evidence.engines.ray_cluster import RayCluster
 from aes_audit.evidence.engines.ray_engine import RayEngine
 from aes_audit.evidence.engines.spec import RaySettings
 from aes_audit.evidence.rates import Rate, known_rate
@@ -156,6 +157,36 @@ def test_what_is_complete_or_must_stay_here_needs_no_cluster(store: Store) -> No
         InfrastructureError, match=r"nothing answers at address '127\.0\.0\.1:1' .*HOST:PORT of the head"
     ):
         engine.run(toy(PROMPTS), store)
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "cause", "said"),
+    [
+        (
+            "auto",
+            "Could not find any running Ray instance. Set `--address`.",
+            None,
+            "'auto': this machine belongs to none",
+        ),
+        (
+            "auto",
+            "Failed to connect",
+            "InvalidAuthToken: token is missing. RAY_AUTH_MODE is",
+            "set RAY_AUTH_MODE=token, w",
+        ),
+        ("local", "one\nNo room left", None, "cannot start a cluster on this machine: No room left"),
+    ],
+)
+def test_a_cluster_that_cannot_be_joined_is_told_with_the_way_out(
+    address: str, error: str, cause: str | None, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise ConnectionError(error) from (RuntimeError(cause) if cause else None)
+
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.init", refuse)
+    with pytest.raises(InfrastructureError, match=said):
+        RayCluster(address)
 
 
 def test_without_ray_the_engine_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,10 +28,16 @@ def test_folders_are_relative_to_where_they_were_typed_and_urls_stay_as_they_are
         assert collecting_config({"audit_store": given}, tmp_path, WHOLE).store == expected
 
 
+def test_a_variable_that_is_not_set_makes_no_store_of_the_working_directory(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest("--audit-store=", "-p", "no:cacheprovider")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: '' is no address of a store: give a folder, *"])
+
+
 def test_a_url_of_no_known_kind_ends_the_run_with_one_sentence(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest("--audit-store=https://bucket/audits", "-p", "no:cacheprovider")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: a store is no https: address: give a folder, s3://BUCKET/PREFIX or gs://*"])
+    result.stderr.fnmatch_lines(["ERROR: *is no address of a store: give a folder, s3://BUCKET/PREFIX or gs://*"])
 
 
 def test_a_suite_without_audits_needs_no_place_for_the_store(

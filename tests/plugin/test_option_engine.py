@@ -13,7 +13,7 @@ from plugin.live import LiveProject
 @pytest.mark.parametrize(
     ("value", "complaint"),
     [
-        ("cluster", "*--engine: invalid value 'cluster': choose local, ray"),
+        ("cluster", "*--engine: invalid value 'cluster': choose local, ray*"),
         ("ray[gpus=1.5]", "*--engine: invalid value 'ray?gpus=1.5?': gpus=1.5 is no share of GPUs: give 0 to 1, or*"),
     ],
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import socket
 import threading
@@ -85,6 +86,7 @@ class RayCluster:
 
 def _connect(address: str) -> None:
     import ray
+    from ray.exceptions import RayError
 
     if address not in ("local", "auto"):
         _knock(address)
@@ -98,13 +100,28 @@ def _connect(address: str) -> None:
                 include_dashboard=False if own else None,
                 object_store_memory=_OBJECTS if own else None,
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            said = str(error).strip().rpartition("\n")[2].strip()
-            raise InfrastructureError(f"--engine=ray: cannot join the cluster at {address!r}: {said}") from error
+        except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+            asked = "start a cluster on this machine" if own else f"join the cluster at {address!r}"
+            raise InfrastructureError(f"--engine=ray: cannot {asked}: {_reason(error)}") from error
     # Its own lines would break our bar; they are in the session folder all the same.
     for handler in logging.getLogger("ray.data").handlers:
         if handler.name == "console":
             handler.setLevel(logging.CRITICAL + 1)
+
+
+def _reason(error: BaseException) -> str:
+    """Ray's last sentence, or ours where that one hides a missing token or names Ray's own options."""
+    said, cause = str(error), error.__cause__
+    while cause is not None:
+        said, cause = f"{cause}\n{said}", cause.__cause__
+    if re.search("AUTH_MODE|auth_token|AuthToken|UnauthenticatedError|Unauthenticated:", said):
+        return (
+            "it asks for a token, which is missing or another one: set RAY_AUTH_MODE=token, with the token in "
+            "RAY_AUTH_TOKEN or ~/.ray/auth_token."
+        )
+    if "Could not find any running Ray instance" in said:
+        return "this machine belongs to none: give HOST:PORT of its head, or no address to start one here."
+    return said.strip().rpartition("\n")[2].strip()
 
 
 def _knock(address: str) -> None:

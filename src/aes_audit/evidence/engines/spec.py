@@ -48,7 +48,9 @@ def parse_engine(text: str) -> EngineSpec:
     """Take a value of `--engine` apart; raises argparse.ArgumentTypeError with what would have worked."""
     match = _SPEC.fullmatch(text)
     if match is None or match["name"] not in ENGINES:
-        raise argparse.ArgumentTypeError(f"invalid value {text!r}: choose {', '.join(ENGINES)}")
+        raise argparse.ArgumentTypeError(
+            f"invalid value {text!r}: choose {', '.join(ENGINES)}, with options in brackets, as 'ray[actors=2]'"
+        )
     known, options = ENGINES[match["name"]], dict[str, str | int | float]()
     for part in (match["options"] or "").split(",") if match["options"] is not None else ():
         name, _, value = (word.strip() for word in part.partition("="))

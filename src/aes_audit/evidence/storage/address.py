@@ -25,21 +25,23 @@ def is_url(address: str | Path) -> bool:
 
 
 def checked_address(address: str) -> str:
-    """An address as it was typed, URLs without their last slashes. Raises UsageError for a URL of no known kind."""
-    if not is_url(address):
+    """An address as it was typed, URLs without their last slashes. Raises UsageError for none and for unknown URLs."""
+    if address and not is_url(address):
         return address
     if not _BUCKET.fullmatch(address):
-        scheme = address.partition(":")[0]
-        raise UsageError(f"a store is no {scheme}: address: give a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX.")
+        raise UsageError(
+            f"{address!r} is no address of a store: give a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX."
+        )
     return address.rstrip("/")
 
 
 def open_storage(address: str | Path) -> Storage:
     """The storage at an address. Raises UsageError for a URL of no known kind, StoreUnusable without its client."""
-    if isinstance(address, str) and is_url(address):
+    checked = checked_address(address) if isinstance(address, str) else ""
+    if is_url(checked):
         from aes_audit.evidence.storage.objects import ObjectStorage
 
-        return ObjectStorage(checked_address(address))
+        return ObjectStorage(checked)
     return FolderStorage(Path(address))
 
 
