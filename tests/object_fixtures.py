@@ -18,6 +18,9 @@ def s3_service() -> Iterator[S3Service]:
 @pytest.fixture
 def s3(s3_service: S3Service, monkeypatch: pytest.MonkeyPatch) -> str:
     """The address of an empty store there, with the environment of someone who may write."""
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_SESSION_TOKEN"):
+        # These would win.
+        monkeypatch.delenv(name, raising=False)
     for name, value in s3_service.writer.items():
         monkeypatch.setenv(name, value)
     return f"s3://{BUCKET}/{fresh()}"
