@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -187,6 +188,12 @@ def test_a_cluster_that_cannot_be_joined_is_told_with_the_way_out(
     monkeypatch.setattr("ray.init", refuse)
     with pytest.raises(InfrastructureError, match=said):
         RayCluster(address)
+
+
+def test_an_installation_of_ray_that_is_broken_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    with pytest.raises(InfrastructureError, match=r"Ray cannot be imported .*pip install 'aes-audit\[ray\]'"):
+        RayCluster("local")
 
 
 def test_without_ray_the_engine_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,7 +121,9 @@ def test_a_bucket_is_asked_many_at_once_by_plans_too_and_where_it_is_merged_from
     assert threading.current_thread().name not in askers
 
 
-@pytest.mark.parametrize("address", ["az://b/audits", "https://b/audits", "S3://b/a", "s3:/b", "s3://", "s3:///a", ""])
+@pytest.mark.parametrize(
+    "address", ["az://b/audits", "https://b/audits", "S3://b/a", "s3:/b", "s3://", "s3:///a", "s3://b1//a", ""]
+)
 def test_an_address_of_no_known_kind_is_refused(address: str) -> None:
     expected = f"{address!r} is no address of a store: give a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX."
     with pytest.raises(UsageError, match=re.escape(expected)):

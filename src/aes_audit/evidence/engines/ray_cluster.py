@@ -5,6 +5,7 @@ Ray speaks of itself in its session folder and not on the terminal.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import re
@@ -40,8 +41,13 @@ class RayCluster:
     def __init__(self, address: str | None) -> None:
         """Join the cluster at `address`, or at RAY_ADDRESS, or start one. Raises InfrastructureError."""
         with _silenced():
-            import ray
-            import ray.data
+            try:
+                import ray
+                import ray.data
+            except ImportError as error:
+                raise InfrastructureError(
+                    f"--engine=ray: Ray cannot be imported ({error}): pip install 'aes-audit[ray]' mends it."
+                ) from error
 
             ray.data.DataContext.get_current()
         wanted = address or os.environ.get("RAY_ADDRESS") or "local"
@@ -81,6 +87,9 @@ class RayCluster:
 
         if self._own:
             self._own = False
+            # What still refers in circles to its processes would, once collected, end those of the same number in a
+            # cluster that this process joins later.
+            gc.collect()
             ray.shutdown()
 
 
@@ -166,9 +175,11 @@ def _muted() -> Iterator[None]:
 def _kept_signal() -> Iterator[None]:
     """Ray would answer SIGTERM for the whole program from now on."""
     before = signal.getsignal(signal.SIGTERM)
-    yield
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, before)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _fitting(node: Mapping[str, float], wanted: Mapping[str, float]) -> int:

@@ -16,7 +16,8 @@ __all__ = ["checked_address", "folder_of", "is_url", "local_folder", "open_stora
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/.*")
 """A scheme has two letters or more: one letter and a colon is a drive."""
 
-_BUCKET = re.compile(r"(s3|gs)://[A-Za-z0-9][A-Za-z0-9._-]+(/.*)?")
+_BUCKET = re.compile(r"(s3|gs)://[A-Za-z0-9][A-Za-z0-9._-]+(/+|(/[^/]+)*/*)")
+"""Client libraries list nothing below an empty name between slashes."""
 
 
 def is_url(address: str | Path) -> bool:
