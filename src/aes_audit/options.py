@@ -271,7 +271,8 @@ def collecting_config(typed: Mapping[str, Any], folder: Path, part: Part) -> Aud
 
     `folder` is what relative paths refer to. There is no ini file, and nothing is judged.
     """
-    value: dict[str, Any] = {option.dest: typed.get(option.dest) or _default(option) for option in OPTIONS}
+    value: dict[str, Any] = {option.dest: typed.get(option.dest) for option in OPTIONS}
+    value |= {option.dest: _default(option) for option in OPTIONS if value[option.dest] is None}
 
     def path(key: str) -> Path:
         return folder / Path(value[key]).expanduser()

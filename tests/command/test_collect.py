@@ -199,3 +199,12 @@ def test_four_shards_of_the_controls_merged_are_the_whole_run(tmp_path: Path, mo
     assert len(drawn) == len(set(drawn)), "no image was made twice"
     assert contents(tmp_path / "m") == contents(tmp_path / "w")
     pd.testing.assert_frame_equal(_table(tmp_path / "m.parquet"), _table(tmp_path / "w.parquet"))
+
+
+def test_an_empty_store_is_refused_and_not_taken_for_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["collect", "--audit-store="]) == 2
+    assert "'' is no address of a store" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
