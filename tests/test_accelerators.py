@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from driver_folder import A100, H100, UUIDS, write_driver
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aes_audit import device
@@ -38,6 +38,8 @@ def _by_torch(listed: str) -> tuple[str, ...]:
 
 
 @given(st.lists(st.sampled_from(ENTRIES), max_size=4).map(",".join))
+@example("0,4,0")
+@settings(max_examples=400)
 def test_the_environment_is_read_as_torch_reads_it(listed: str) -> None:
     assert visible_devices({VISIBLE: listed}, FOUR) == _by_torch(listed)
 
@@ -53,6 +55,7 @@ def test_the_environment_is_read_as_torch_reads_it(listed: str) -> None:
         (f"{UUIDS[3]},{UUIDS[0][:12]}", (UUIDS[3], UUIDS[0])),
         ("MIG-a,MIG-b", ("MIG-a", "MIG-b")),
         ("1,1", ()),
+        ("0,4,0", ()),
     ],
 )
 def test_each_visible_device_is_named_by_itself(listed: str, left: tuple[str, ...]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -57,9 +56,11 @@ def visible_devices(environment: Mapping[str, str], gpus: Sequence[Gpu]) -> tupl
         return _distinct(takewhile(bool, full))
     if listed.startswith("MIG-"):
         return _distinct(takewhile(lambda entry: entry.startswith("MIG-"), entries))
-    # Without the driver's files nobody knows how many there are.
-    known = range(len(gpus) or sys.maxsize)
-    return _distinct(map(str, takewhile(lambda number: number in known, map(_number, entries))))
+    # Without the driver's files nobody knows how many there are. A number that is too large is still a number: one that
+    # is named twice counts behind it, too.
+    known = {str(number) for number in range(len(gpus))}
+    named = _distinct(map(str, takewhile(lambda number: number >= 0, map(_number, entries))))
+    return tuple(takewhile(lambda number: not known or number in known, named))
 
 
 def device_model(environment: Mapping[str, str], gpus: Sequence[Gpu]) -> str:
