@@ -39,6 +39,7 @@ def _by_torch(listed: str) -> tuple[str, ...]:
 
 @given(st.lists(st.sampled_from(ENTRIES), max_size=4).map(",".join))
 @example("0,4,0")
+@example(f"{UUIDS[0]},GPU-,{UUIDS[0]}")
 @settings(max_examples=400)
 def test_the_environment_is_read_as_torch_reads_it(listed: str) -> None:
     assert visible_devices({VISIBLE: listed}, FOUR) == _by_torch(listed)

@@ -52,8 +52,8 @@ def visible_devices(environment: Mapping[str, str], gpus: Sequence[Gpu]) -> tupl
         return tuple(gpu.uuid if _are_named(gpus) else str(number) for number, gpu in enumerate(gpus))
     entries = listed.split(",")
     if listed.startswith("GPU-"):
-        full = (_full(entry, gpus) for entry in entries)
-        return _distinct(takewhile(bool, full))
+        parts = _distinct(takewhile(lambda entry: entry.startswith("GPU-"), entries))
+        return _distinct(takewhile(bool, (_full(entry, gpus) for entry in parts)))
     if listed.startswith("MIG-"):
         return _distinct(takewhile(lambda entry: entry.startswith("MIG-"), entries))
     # Without the driver's files nobody knows how many there are. A number that is too large is still a number: one that
@@ -84,8 +84,6 @@ def _are_named(gpus: Sequence[Gpu]) -> bool:
 
 def _full(entry: str, gpus: Sequence[Gpu]) -> str:
     """The UUID that an entry begins; empty where it begins none, or several."""
-    if not entry.startswith("GPU-"):
-        return ""
     if not gpus or not _are_named(gpus):
         return entry
     found = [gpu.uuid for gpu in gpus if gpu.uuid.startswith(entry)]
