@@ -67,7 +67,9 @@ class Sample:
     """What is done in one round; made before the clock starts, and for each way of asking anew."""
 
     known: Sequence[Stored]
-    """Images that the store has, drawn at random; an answer of the first reward is asked for of each."""
+    """Images that the store has, drawn at random."""
+    answers: Sequence[str]
+    """Key of the answers of a reward about each of them, drawn at random, too: any object may be asked for."""
     fresh: Sequence[Stored]
     """Images that it lacks and gets in this round."""
     absent: Sequence[str]
@@ -104,7 +106,7 @@ def _found(answers: Sequence[object]) -> int:
 
 
 def _score_keys(sample: Sample) -> list[str]:
-    return [next(iter(one.scores)) for one in sample.known]
+    return list(sample.answers)
 
 
 def _image_keys(sample: Sample) -> list[str]:
@@ -174,7 +176,8 @@ def timed(filled: Sequence[Filled], images: int, repeats: int) -> dict[str, Roun
 def _sample(at: Filled, fresh: Sequence[Stored], rng: random.Random) -> Sample:
     count = _ASKED * len(fresh)
     known = [stored(number) for number in rng.choices(range(at.images), k=count)]
-    return Sample(known, fresh, [rng.randbytes(32).hex() for _ in range(count)])
+    answers = [rng.choice(list(one.scores)) for one in known]
+    return Sample(known, answers, fresh, [rng.randbytes(32).hex() for _ in range(count)])
 
 
 def table(sizes: Sequence[int], found: Mapping[str, Rounds]) -> str:
