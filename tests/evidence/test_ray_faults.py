@@ -1,4 +1,8 @@
-"""Processes, nodes and drivers that die, of clusters of every kind: the evidence is that of an undisturbed run."""
+"""Processes, nodes and drivers that die, of clusters of every kind: the evidence is that of an undisturbed run.
+
+The last three are to be run one by one (`pytest -m heavy FILE::TEST`): a process that has had clusters of its own loses
+the actors of one that it joins afterwards, before they begin. A run has one cluster.
+"""
 
 from __future__ import annotations
 
@@ -170,7 +174,6 @@ def head() -> Iterator[str]:
         wait_for(lambda: _answers(address))
         # The head answers before its node does.
         time.sleep(3)
-        _join_once(address)
         yield address
     family = descendants(started.pid)
     started.terminate()
@@ -181,16 +184,6 @@ def head() -> Iterator[str]:
     for process in filter(alive, family):
         os.kill(process, signal.SIGKILL)
     subprocess.run(["rm", "-rf", str(folder)], check=True)
-
-
-def _join_once(address: str) -> None:
-    """Let another program be the first one of a cluster.
-
-    Processes are named by the number of the program, and the first has the same in every cluster: what this one still
-    knows of those that it had before would end their namesakes.
-    """
-    join = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False)"
-    subprocess.run([sys.executable, "-c", join, address], check=True, capture_output=True, timeout=120)
 
 
 def _answers(head: str) -> bool:
@@ -244,7 +237,6 @@ def test_a_node_that_is_lost_takes_nothing_with_it(
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 << 20})
     second = cluster.add_node(num_cpus=1, object_store_memory=100 << 20)
-    _join_once(cluster.address)
     log = tmp_path / "log"
     engine = RayEngine(settings=RaySettings(address=cluster.address))
 

@@ -5,7 +5,6 @@ Ray speaks of itself in its session folder and not on the terminal.
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import re
@@ -87,9 +86,6 @@ class RayCluster:
 
         if self._own:
             self._own = False
-            # What still refers in circles to its processes would, once collected, end those of the same number in a
-            # cluster that this process joins later.
-            gc.collect()
             ray.shutdown()
 
 
