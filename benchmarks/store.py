@@ -1,21 +1,23 @@
-"""Print how many objects a store writes and looks up per second, with few and with many objects in it.
+"""Print how many objects a store looks up and writes per second, with few and with many objects in it.
 
     python benchmarks/store.py [1000 10000 100000] [--s3 | --address FOLDER|s3://...] [--images 32] [--repeats 11]
-                               [--writers 16] [--each 64]
+                               [--writing-first] [--writers 16] [--each 64]
 
 One store per size is filled with what an audit keeps of an image (its file, its record, the answers of eight rewards:
-ten objects). Then each way of writing and asking is timed on every store in turn, in one run: medians over the rounds,
-after one that warms up. `ratio` is the slowest size over the fastest, from the medians of what each round took beside
-the first size in that same round, so that what else the machine does falls on all of them; `ratio, processor` is the
-same in processor time of this process, without waiting for disks and neighbours. Every way asks for images of its own
-choice; what a round has put is removed after it. "bare" is the same storage without the store: a file written,
-synced and renamed, or boto3's calls. At last `--writers` processes write into one
+ten objects), and its files are read twice. Then each way of asking, and after that each way of writing, is timed on
+every store in turn, in one run: medians over the rounds, after three that warm up. `ratio` is the slowest size over the
+fastest, from the medians of what each round took beside the first size in that same round, so that what else the
+machine does falls on all of them; `ratio, processor` is the same in processor time of this process, without waiting for
+disks and neighbours.
+`--writing-first` times the two in the other order: what writing does to a machine's memory then falls on the answers.
+
+Every way asks for images of its own choice; what a round has put is removed after it. "bare" is the same storage
+without the store: a file written, synced and renamed, or boto3's calls. At last `--writers` processes write into one
 store at once, half of it images of their own and half the same ones as all others, and every object is read again and
 compared.
 
 `--s3` starts moto's server in a process of its own, which shares this machine and begins with the objects of filled
-folders; `--address` measures what is given, in
-new folders below it, which stay.
+folders; `--address` measures what is given, in new folders below it, which stay.
 """
 
 from __future__ import annotations
@@ -45,6 +47,9 @@ __all__ = ["main", "table"]
 _ASKED = 4
 """Images looked up for every one that is written; looking is quicker."""
 
+_WARMING = 3
+"""Rounds that do not count: the first ones make folders, which a small store lacks and a large one has."""
+
 
 @dataclass
 class Filled:
@@ -73,7 +78,7 @@ class Sample:
     fresh: Sequence[Stored]
     """Images that it lacks and gets in this round."""
     absent: Sequence[str]
-    """Keys that it lacks."""
+    """Keys that it lacks, beside images that it has: a folder that is not there at all answers sooner."""
 
 
 Way = Callable[[Filled, Sample], int]
@@ -119,10 +124,14 @@ def _absent(at: Filled, sample: Sample) -> int:
     return len(sample.absent)
 
 
-WAYS: dict[str, Way] = {
-    "image put (2 objects)": _put_images,
-    "scores put": _put_scores,
-    "scores put, `put_all_scores`": _put_all_scores,
+def _open(at: Filled, sample: Sample) -> int:
+    del sample
+    Store(at.store.address)
+    return 1
+
+
+ASKING: dict[str, Way] = {
+    "store opened": _open,
     "image looked up": lambda at, sample: _found([at.store.image(key) for key in _image_keys(sample)]),
     "image looked up, `images`": lambda at, sample: _found(list(at.store.images(_image_keys(sample)))),
     "image not there, `images`": _absent,
@@ -135,8 +144,14 @@ WAYS: dict[str, Way] = {
     "image read and verified, `read_images`": lambda at, sample: len(
         list(at.store.read_images([found for found in at.store.images(_image_keys(sample)) if found]))
     ),
-    "bare: object written": lambda at, sample: at.bare.write(one.png for one in sample.fresh),
     "bare: object read": lambda at, sample: at.bare.read(one.names[1] for one in sample.known),
+}
+
+WRITING: dict[str, Way] = {
+    "image put (2 objects)": _put_images,
+    "scores put": _put_scores,
+    "scores put, `put_all_scores`": _put_all_scores,
+    "bare: object written": lambda at, sample: at.bare.write(one.png for one in sample.fresh),
 }
 
 
@@ -150,13 +165,13 @@ class Rounds:
     """Of this process's processors."""
 
 
-def timed(filled: Sequence[Filled], images: int, repeats: int) -> dict[str, Rounds]:
+def timed(filled: Sequence[Filled], ways: Mapping[str, Way], images: int, repeats: int) -> dict[str, Rounds]:
     """Every way, on each store in turn; who comes first changes from round to round."""
     rng = random.Random(0)
-    found = {way: Rounds() for way in WAYS}
-    for lap in range(repeats + 1):
+    found = {way: Rounds() for way in ways}
+    for lap in range(_WARMING + repeats):
         fresh = [[stored(at.images + lap * images + number) for number in range(images)] for at in filled]
-        for name, way in WAYS.items():
+        for name, way in ways.items():
             samples = [_sample(at, new, rng) for at, new in zip(filled, fresh, strict=True)]
             wall, cpu = [0.0] * len(filled), [0.0] * len(filled)
             for turn in range(len(filled)):
@@ -165,11 +180,12 @@ def timed(filled: Sequence[Filled], images: int, repeats: int) -> dict[str, Roun
                 times = way(filled[place], samples[place])
                 cpu[place] = (time.process_time() - cpu_start) / times
                 wall[place] = (time.perf_counter() - start) / times
-            if lap:
+            if lap >= _WARMING:
                 found[name].wall.append(wall)
                 found[name].cpu.append(cpu)
-        for at, new in zip(filled, fresh, strict=True):
-            at.bare.remove(name for one in new for name in one.names)
+        if ways is WRITING:
+            for at, new in zip(filled, fresh, strict=True):
+                at.bare.remove(name for one in new for name in one.names)
     return found
 
 
@@ -177,7 +193,7 @@ def _sample(at: Filled, fresh: Sequence[Stored], rng: random.Random) -> Sample:
     count = _ASKED * len(fresh)
     known = [stored(number) for number in rng.choices(range(at.images), k=count)]
     answers = [rng.choice(list(one.scores)) for one in known]
-    return Sample(known, answers, fresh, [rng.randbytes(32).hex() for _ in range(count)])
+    return Sample(known, answers, fresh, [one.key[:2] + rng.randbytes(31).hex() for one in known])
 
 
 def table(sizes: Sequence[int], found: Mapping[str, Rounds]) -> str:
@@ -284,6 +300,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--s3", action="store_true", help="a server of its own")
     parser.add_argument("--images", type=int, default=32, help="written per round; four times as many are asked for")
     parser.add_argument("--repeats", type=int, default=11)
+    parser.add_argument("--writing-first", action="store_true")
     parser.add_argument("--writers", type=int, default=16)
     parser.add_argument("--each", type=int, default=64, help="images of its own per writer")
     parser.add_argument("--writer", type=int, help=argparse.SUPPRESS)
@@ -297,9 +314,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{kind}, {os.cpu_count()} cores, {typed.images} images a round, medians of {typed.repeats}\n", flush=True
         )
         filled = [Filled(Store(at), bare_storage(at), size) for at, size in zip(places, typed.sizes, strict=True)]
-        print(table(typed.sizes, timed(filled, typed.images, typed.repeats)), flush=True)
+        for ways in (WRITING, ASKING) if typed.writing_first else (ASKING, WRITING):
+            if ways is ASKING:
+                for at in filled:
+                    at.bare.look_through()
+            print(table(typed.sizes, timed(filled, ways, typed.images, typed.repeats)) + "\n", flush=True)
         if typed.writers:
-            print("\n" + many_writers(empty, typed.writers, typed.each))
+            print(many_writers(empty, typed.writers, typed.each))
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from bare_storage import bare_storage
 from object_server import served
-from store import WAYS, Filled, Rounds, many_writers, table, timed
+from store import ASKING, WRITING, Filled, Rounds, Way, many_writers, table, timed
 from stored_objects import OBJECTS, fill, lost, stored
 
 from aes_audit.evidence.store import Store
@@ -18,16 +18,19 @@ def files(folder: Path) -> int:
     return sum(path.is_file() for room in ("blobs", "images", "scores") for path in (folder / room).rglob("*"))
 
 
-def test_every_way_is_timed_on_every_store_and_the_table_has_a_line_for_each(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ways", [ASKING, WRITING], ids=["asking", "writing"])
+def test_every_way_is_timed_on_every_store_and_the_table_has_a_line_for_each(
+    tmp_path: Path, ways: Mapping[str, Way]
+) -> None:
     places = [tmp_path / "a", tmp_path / "b"]
     for place in places:
         fill(Store(place), 2)
     filled = [Filled(Store(place), bare_storage(str(place)), objects=20) for place in places]
-    found = timed(filled, images=2, repeats=2)
-    assert [[len(both) for both in rounds.wall] for rounds in found.values()] == [[2, 2]] * len(WAYS)
+    found = timed(filled, ways, images=2, repeats=2)
+    assert [[len(both) for both in rounds.wall] for rounds in found.values()] == [[2, 2]] * len(ways)
     assert all(took > 0 for rounds in found.values() for both in rounds.wall + rounds.cpu for took in both)
     lines = table([20, 20], found).splitlines()
-    assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {way}" for way in WAYS]
+    assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {way}" for way in ways]
     # What the rounds put is gone.
     assert [files(place) for place in places] == [2 * OBJECTS] * 2
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import builtins
 import errno
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
@@ -34,14 +37,14 @@ def only(store: Store, pattern: str) -> Path:
 def test_a_lookup_reads_one_small_file_and_never_the_image(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.put_image(KEY, PNG, {})
     opened: list[str] = []
-    read = Path.read_bytes
 
-    def watched(self: Path) -> bytes:
-        opened.append(self.suffix)
-        return read(self)
+    def watched(file: str | Path, *arguments: Any, **options: Any) -> IO[Any]:
+        opened.append(Path(file).suffix)
+        return io.open(file, *arguments, **options)  # noqa: UP020
 
-    monkeypatch.setattr(Path, "read_bytes", watched)
-    assert store.image(KEY) is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(builtins, "open", watched)
+        assert store.image(KEY) is not None
     assert opened == [".json"]
 
 
@@ -57,12 +60,12 @@ def test_a_folder_with_other_files_is_not_hidden_from_git_and_keeps_them(tmp_pat
     store = Store(tmp_path)
     store.put_image(KEY, PNG, {})
     assert not (tmp_path / ".gitignore").exists()
-    assert {path.name for path in tmp_path.iterdir()} == {"thesis.tex", "draft.tmp", "blobs", "images"}
+    assert {path.name for path in tmp_path.iterdir()} == {"thesis.tex", "draft.tmp", "blobs", "images", "unfinished"}
 
 
 def test_opening_a_store_removes_what_dead_writers_left_and_nothing_younger(store: Store) -> None:
     store.put_scores(KEY, {"values": [1.0]})
-    folder = only(store, "scores/*")
+    folder = only(store, "unfinished")
     dead, alive = (folder / f"{KEY}.json.{number}.{'ab' * 16}.tmp" for number in (123, 456))
     for path in (dead, alive):
         path.write_text("half")
@@ -78,18 +81,55 @@ def test_what_a_writer_of_this_machine_left_is_removed_as_soon_as_it_is_dead(sto
 import os, signal, sys
 from pathlib import Path
 from aes_audit.evidence import files
+from aes_audit.evidence.store import Store
 files.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-files.write(Path(sys.argv[1]), b"half")
+Store(sys.argv[1]).put_scores(sys.argv[2], {"values": [0.0]})
 """
-    store.put_scores(KEY, {"values": [1.0]})
-    target = only(store, "scores/*") / "torn.json"
-    killed = subprocess.run([sys.executable, "-c", script, str(target)], check=False)
+    killed = subprocess.run([sys.executable, "-c", script, str(store.local), KEY], check=False)
     assert killed.returncode == -signal.SIGKILL
     (left,) = store.local.glob("**/*.tmp")
     alive = left.with_name(left.name.replace(f".{left.name.split('.')[-3]}.", f".{os.getpid()}."))
     alive.write_bytes(b"half")
     Store(store.local)
     assert list(store.local.glob("**/*.tmp")) == [alive]
+
+
+def test_opening_a_store_looks_at_no_object_in_it(store: Store) -> None:
+    for number in range(3):
+        store.put_scores(digest({"number": number}), {"values": [1.0]})
+    looked: list[str] = []
+    watching = True
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        if watching and event in ("os.scandir", "os.listdir", "open"):
+            looked.append(str(arguments[0]))
+
+    sys.addaudithook(watch)
+    Store(store.local)
+    watching = False
+    assert str(store.local) in looked
+    assert not [path for path in looked if path.startswith(str(store.local / "scores"))]
+
+
+def test_a_room_that_is_a_link_to_another_disk_is_written_there(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "large disk").mkdir()
+    (store.local / "blobs").symlink_to(tmp_path / "large disk")
+    replace = os.replace
+
+    def replaced(source: Path, target: Path) -> None:
+        if target.parent.resolve().is_relative_to(tmp_path / "large disk") and source.parent != target.parent:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replaced)
+    store.put_image(KEY, PNG, {})
+    found = store.image(KEY)
+    assert found is not None
+    assert store.read_image(found) == PNG
+    assert len(list((tmp_path / "large disk").glob("*/*.png"))) == 1
+    assert not list(tmp_path.glob("**/*.tmp"))
 
 
 def test_a_file_in_the_place_of_the_store_is_said(tmp_path: Path) -> None:

@@ -9,14 +9,17 @@ import platform
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from aes_audit.errors import StoreUnusable
 
 __all__ = ["is_temporary", "read", "refused", "remove", "size_of", "sweep", "write"]
+
+Result = TypeVar("Result")
 
 _ABANDONED = 3600.0
 """Seconds after which a temporary file has no living writer: none takes an hour for one object."""
@@ -41,47 +44,69 @@ def refused(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-        raise StoreUnusable(f"store: cannot use {path}: {reason}.") from error
+        raise _refusal(path, error) from error
 
 
-def write(target: Path, content: bytes) -> None:
+def write(target: Path, content: bytes, *, workshop: Path | None = None) -> None:
     """Write a whole file or none, and have it on disk before it gets its name.
 
-    The temporary name is the writer's own, so that no lock is needed: of two writers the later one wins, whole.
+    The temporary name is the writer's own, so that no lock is needed: of two writers the later one wins, whole. It lies
+    in the `workshop`, a folder of the same file system, or beside the target.
     """
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.{_machine()}{uuid.uuid4().hex[8:]}.tmp")
     with refused(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with open(temporary, "xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
+            _write(target, content, workshop or target.parent)
+        except OSError as error:
+            # The target's folder is a link to another disk.
+            if error.errno != errno.EXDEV:
+                raise
+            _write(target, content, target.parent)
     _sync_folder(target.parent)
 
 
-def read(path: Path) -> bytes | None:
+def _write(target: Path, content: bytes, workshop: Path) -> None:
+    temporary = workshop / f"{target.name}.{os.getpid()}.{_machine()}{uuid.uuid4().hex[8:]}.tmp"
+    try:
+        with _in_folder(temporary.parent, lambda: open(temporary, "xb")) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        _in_folder(target.parent, lambda: os.replace(temporary, target))
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _in_folder(folder: Path, act: Callable[[], Result]) -> Result:
+    # Most folders are there already, and across a network it costs a round trip to ask about them for every file.
+    try:
+        return act()
+    except FileNotFoundError:
+        folder.mkdir(parents=True, exist_ok=True)
+        return act()
+
+
+def read(path: str | Path) -> bytes | None:
     """A file's content, None when there is no such file."""
-    with refused(path):
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            return None
+    # Reading and asking are done for every object of a run: `Path` and `refused` would take longer than the file.
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.readall()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _refusal(path, error) from error
 
 
-def size_of(path: Path) -> int | None:
+def size_of(path: str | Path) -> int | None:
     """A file's length in bytes, None when there is no such file."""
-    with refused(path):
-        try:
-            return path.stat().st_size
-        except FileNotFoundError:
-            return None
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _refusal(path, error) from error
 
 
 def remove(path: Path) -> None:
@@ -106,6 +131,11 @@ def sweep(folder: Path) -> None:
             name = _TEMPORARY.fullmatch(entry.name)
             if name and (entry.stat().st_mtime < oldest or _is_dead(int(name["process"]), name["machine"])):
                 remove(Path(entry.path))
+
+
+def _refusal(path: str | Path, error: OSError) -> StoreUnusable:
+    reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+    return StoreUnusable(f"store: cannot use {path}: {reason}.")
 
 
 def _is_dead(process: int, machine: str) -> bool:

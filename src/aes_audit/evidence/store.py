@@ -13,6 +13,7 @@ half of one. A blob is written before the record that names it, so a record with
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 import warnings
 from collections import deque
@@ -36,7 +37,7 @@ __all__ = ["ChangedImageWarning", "CorruptObject", "ImageRecord", "Store"]
 
 _CHANGED = "changed"
 _OWN = frozenset({"blobs", "images", "scores", "rates", "locks", "fingerprints", _CHANGED, "changed.log"})
-_HEX = frozenset("0123456789abcdef")
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class CorruptObject(AesAuditError):
@@ -284,4 +285,4 @@ def _name(room: str, key: str, suffix: str = ".json") -> str:
 
 
 def _is_digest(value: object) -> bool:
-    return isinstance(value, str) and len(value) == 64 and _HEX.issuperset(value)
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None

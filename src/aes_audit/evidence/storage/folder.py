@@ -1,4 +1,4 @@
-"""A folder, of this machine or of a file system that several mount: files, written beside their place and renamed."""
+"""A folder, of this machine or of a file system that several mount: files, written under another name and renamed."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ _MARKERS = {
     ".gitignore": b"*\n",
     "CACHEDIR.TAG": b"Signature: 8a477f597d28d172789f06886806bc55\n# Images and scores kept by aes_audit.\n",
 }
+_WORKSHOP = "unfinished"
+"""Where files lie until they are whole: one folder, so that what dead writers left there is found at once."""
 _READ_ONLY = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
@@ -44,35 +46,35 @@ class FolderStorage:
         with files.refused(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             names = {path.name for path in self.root.iterdir() if not files.is_temporary(path.name)}
-        if names <= {*own, *_MARKERS} and os.access(self.root, os.W_OK):
+        if names <= {*own, _WORKSHOP, *_MARKERS} and os.access(self.root, os.W_OK):
             for name in _MARKERS.keys() - names:
                 files.write(self.root / name, _MARKERS[name])
-        for folder in (self.root, *self.root.glob("*/"), *self.root.glob("*/??/")):
+        for folder in (self.root, self.root / _WORKSHOP):
             files.sweep(folder)
 
     def probe(self) -> bool:
         """As the protocol says; no permission and a read-only file system are the same here."""
-        probe = self.root / "locks" / f"probe-{os.getpid()}"
+        probe = f"locks/probe-{os.getpid()}"
         try:
-            files.write(probe, b"probe")
+            self.write(probe, b"probe")
         except StoreUnusable as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in _READ_ONLY:
                 return False
             raise
-        files.remove(probe)
+        self.remove(probe)
         return True
 
     def read(self, name: str) -> bytes | None:
         """A file's content; None when there is none."""
-        return files.read(self.root / name)
+        return files.read(f"{self.root}/{name}")
 
     def size(self, name: str) -> int | None:
         """A file's length in bytes; None when there is none."""
-        return files.size_of(self.root / name)
+        return files.size_of(f"{self.root}/{name}")
 
     def write(self, name: str, content: bytes) -> None:
         """Write a whole file or none."""
-        files.write(self.root / name, content)
+        files.write(self.root / name, content, workshop=self.root / _WORKSHOP)
 
     def adopt(self, name: str, content: bytes, source: Storage) -> None:
         """A second name for the file where both lie on one file system; else a copy."""
@@ -86,7 +88,7 @@ class FolderStorage:
                 return
             except OSError:
                 pass
-        files.write(target, content)
+        self.write(name, content)
 
     def remove(self, name: str) -> None:
         """Remove a file if that is possible."""
