@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from evidence.toy_stage import kept_by, toy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aes_audit.evidence.batches import WHOLE, Part, fixed_batches
+from aes_audit.evidence.batches import WHOLE, Part, fixed_batches, planned
+from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.progress import Progress
+from aes_audit.evidence.store import Store
 
 
 @given(plan=st.lists(st.integers()), size=st.integers(1, 7))
@@ -38,6 +42,32 @@ def test_parts_are_whole_batches_of_the_plan_and_together_all_of_it(
 def test_many_short_plans_are_spread_over_all_parts() -> None:
     lengths = [sum(len(Part(number, 64, place).of(range(19), 1)) for place in range(10)) for number in range(1, 65)]
     assert set(lengths) == {2, 3}
+
+
+@given(keys=st.lists(st.none() | st.sampled_from("abcdef")), size=st.integers(1, 7))
+def test_every_key_of_a_plan_is_wanted_once_of_the_first_batch_that_has_it(keys: list[str | None], size: int) -> None:
+    plan = [(key, place) for place, key in enumerate(keys)]
+    batches = list(planned(plan, size))
+    assert [entry for batch in batches for entry in batch.entries] == [entry for entry in plan if entry[0] is not None]
+    assert [len(batch.entries) for batch in batches] == [
+        sum(key is not None for key, _ in entries) for entries in fixed_batches(plan, size)
+    ]
+    for key in filter(None, set(keys)):
+        assert [key in batch.wanted for batch in batches].index(True) == keys.index(key) // size
+        assert sum(key in batch.wanted for batch in batches) == 1
+
+
+def test_what_comes_again_is_made_in_its_first_batch_whichever_is_made_last(tmp_path: Path) -> None:
+    stage = toy(["a", "b", "c", "d", "a", "e", "b", "a"])
+    in_order, backwards = Store(tmp_path / "in order"), Store(tmp_path / "backwards")
+    LocalEngine().run(stage, in_order)
+    for batch in reversed(stage.left(backwards)):
+        # As a process elsewhere does that is given one task.
+        with stage.operator.start(backwards) as hands:
+            for each in stage.operator.left(backwards, [batch]):
+                hands.take(each)
+    assert kept_by(stage, in_order) == kept_by(stage, backwards)
+    assert kept_by(stage, in_order).keys() == set("abcde")
 
 
 def test_by_default_nothing_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,3 +38,18 @@ def test_a_missing_image_moves_no_other_one_into_another_batch(tmp_path: Path) -
     answered = score_images(Scorer("any", {"kind": "any"}, lambda: ask, batch=4), questions, store, LocalEngine())
     assert shown == [[0, 2, 3], [4, 5, 6, 7]]
     assert [len(answers) for answers in answered] == [1, 0, 1, 1, 1, 1, 1, 1]
+
+
+def test_an_image_that_comes_again_keeps_the_answer_of_its_first_batch(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for shade in range(4):
+        store.put_image(f"{shade:064x}", _png(shade), {})
+    records = [store.image(f"{shade:064x}") for shade in (0, 1, 2, 0, 3)]
+    questions = [Question(record, ("a text",)) for record in records if record is not None]
+
+    def ask(images: Sequence[Image.Image], queries: Sequence[Sequence[str]]) -> list[list[Answer]]:
+        # As with real kernels, an answer depends a little on the batch.
+        return [[Answer(float(len(images)))] for _ in queries]
+
+    answered = score_images(Scorer("any", {"kind": "any"}, lambda: ask, batch=3), questions, store, LocalEngine())
+    assert [answers["a text"].value for answers in answered] == [3.0, 3.0, 3.0, 3.0, 2.0]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aes_audit.errors import StoreUnusable
-from aes_audit.evidence.batches import fixed_batches
+from aes_audit.evidence.batches import planned
 from aes_audit.evidence.engines.protocol import Batch
 from aes_audit.evidence.keys import digest
 from aes_audit.evidence.rates import Rate
@@ -47,8 +47,7 @@ class ToyOperator:
     def left(self, store: Store, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The batches of which the store lacks something."""
         for batch in batches:
-            wanted = frozenset(key for key, _ in batch.entries if store.image(key) is None)
-            if wanted:
+            if wanted := frozenset(key for key in batch.wanted if store.image(key) is None):
                 yield Batch(batch.entries, wanted)
 
     def start(self, store: Store) -> ToyHands:
@@ -117,7 +116,7 @@ class ToyHands:
 
 @dataclass(frozen=True)
 class ToyStage:
-    """Every prompt once, in fixed batches."""
+    """Every prompt, in fixed batches."""
 
     operator: ToyOperator
     entries: Sequence[tuple[str, ImageRequest]]
@@ -133,8 +132,7 @@ class ToyStage:
 
     def left(self, store: Store) -> Sequence[Batch]:
         """Fixed batches of which something is missing."""
-        batches = (Batch(tuple(entries), frozenset()) for entries in fixed_batches(self.entries, self.batch))
-        return list(self.operator.left(store, batches))
+        return list(self.operator.left(store, planned(self.entries, self.batch)))
 
 
 def toy(prompts: Sequence[str], operator: ToyOperator | None = None) -> ToyStage:

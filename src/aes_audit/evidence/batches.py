@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
-__all__ = ["WHOLE", "Part", "fixed_batches"]
+from aes_audit.evidence.engines.protocol import Batch
+
+__all__ = ["WHOLE", "Part", "fixed_batches", "planned"]
 
 T = TypeVar("T")
 
@@ -14,6 +16,20 @@ T = TypeVar("T")
 def fixed_batches(plan: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """Consecutive runs of `size` entries, the last one shorter."""
     return (plan[start : start + size] for start in range(0, len(plan), size))
+
+
+def planned(plan: Sequence[tuple[str | None, Any]], size: int) -> Iterator[Batch]:
+    """The batches of a plan of keys and requests, with everything wanted; what has no key is left out of its batch.
+
+    A key that comes again is wanted of the first batch that has it: two batches may round differently, and which of
+    them comes last depends on who makes them.
+    """
+    known = set[str]()
+    for entries in fixed_batches(plan, size):
+        there = tuple((key, asked) for key, asked in entries if key is not None)
+        wanted = frozenset(key for key, _ in there) - known
+        known |= wanted
+        yield Batch(there, wanted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,8 +70,8 @@ class ImageOperator:
         asked = list(batches)
         found = store.images(key for batch in asked for key, _ in batch.entries)
         for batch in asked:
-            wanted = frozenset(key for key, _ in batch.entries if next(found) is None)
-            if wanted:
+            missing = frozenset(key for key, _ in batch.entries if next(found) is None)
+            if wanted := missing & batch.wanted:
                 yield Batch(batch.entries, wanted)
 
     def start(self, store: Store) -> _ImageHands:

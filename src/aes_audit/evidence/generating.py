@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aes_audit.errors import InfrastructureError
-from aes_audit.evidence.batches import fixed_batches
+from aes_audit.evidence.batches import fixed_batches, planned
 from aes_audit.evidence.drawing import ImageOperator
 from aes_audit.evidence.engines.protocol import Batch, Engine
 from aes_audit.evidence.keys import image_key
@@ -74,8 +74,7 @@ class ImageStage:
     def left(self, store: Store) -> Sequence[Batch]:
         """The batches of which an image is missing; of an independent generator, batches of missing ones."""
         size = self.operator.generator.batch_size
-        batches = (Batch(tuple(entries), frozenset()) for entries in fixed_batches(self.entries, size))
-        found = list(self.operator.left(store, batches))
+        found = list(self.operator.left(store, planned(self.entries, size)))
         if not self.operator.independent:
             return found
         # One request per key: two items may ask for the same text with the same seed.

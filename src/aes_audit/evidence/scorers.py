@@ -74,8 +74,8 @@ class Scorer:
         asked = list(batches)
         found = store.all_scores(key for batch in asked for key, _ in batch.entries)
         for batch in asked:
-            wanted = frozenset(key for key, question in batch.entries if recorded(next(found), question) is None)
-            if wanted:
+            missing = frozenset(key for key, question in batch.entries if recorded(next(found), question) is None)
+            if wanted := missing & batch.wanted:
                 yield Batch(batch.entries, wanted)
 
     def start(self, store: Store) -> _ScoringHands:

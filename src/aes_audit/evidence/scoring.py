@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aes_audit.evidence.answered import Answered
-from aes_audit.evidence.batches import fixed_batches
+from aes_audit.evidence.batches import planned
 from aes_audit.evidence.engines.protocol import Batch, Engine
 from aes_audit.evidence.keys import score_key
 from aes_audit.evidence.scorers import Question, Scorer, recorded
@@ -48,9 +48,7 @@ class ScoreStage:
 
     def left(self, store: Store) -> Sequence[Batch]:
         """The batches in which an image has no answers yet."""
-        places = fixed_batches(self.entries, self.operator.batch)
-        there = (tuple((key, asked) for key, asked in batch if key is not None) for batch in places)
-        return list(self.operator.left(store, (Batch(entries, frozenset()) for entries in there)))
+        return list(self.operator.left(store, planned(self.entries, self.operator.batch)))
 
     def answers(self, store: Store, *, partial: bool = False) -> Answered | None:
         """What the store has, one mapping per question in order, empty for a missing image.

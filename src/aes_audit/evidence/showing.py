@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from aes_audit.evidence.batches import fixed_batches
+from aes_audit.evidence.batches import planned
 from aes_audit.evidence.bench import Bench, Known, Shown
 from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.engines.protocol import Batch, Engine
@@ -53,7 +53,8 @@ class BenchOperator:
         for batch in batches:
             known = bench.known([shown for _, shown in batch.entries])
             pairs = zip(batch.entries, known, strict=True)
-            if wanted := frozenset(key for (key, _), found in pairs if not found.is_whole):
+            missing = frozenset(key for (key, _), found in pairs if not found.is_whole)
+            if wanted := missing & batch.wanted:
                 yield Batch(batch.entries, wanted)
 
     def start(self, store: Store) -> _BenchHands:
@@ -107,8 +108,7 @@ class ShownStage:
 
     def left(self, store: Store) -> Sequence[Batch]:
         """The batches of which something is not known."""
-        cut = fixed_batches(self.entries, BATCH)
-        return list(self.operator.left(store, (Batch(tuple(entries), frozenset()) for entries in cut)))
+        return list(self.operator.left(store, planned(self.entries, BATCH)))
 
 
 def show(

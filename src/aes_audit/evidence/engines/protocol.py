@@ -23,7 +23,7 @@ class Batch:
     entries: tuple[tuple[str, Any], ...]
     """Key and request of everything that is asked in this call, in order."""
     wanted: frozenset[str]
-    """The keys that the store lacks; the rest is asked again, so that rounding is that of an undisturbed run."""
+    """What is to be kept of it; the rest is asked again, so that rounding is that of an undisturbed run."""
 
 
 class Hands(Protocol):
@@ -67,7 +67,7 @@ class Operator(Protocol):
         """Whether it may work in other processes; what is paid for is not, because its budget is kept in one place."""
 
     def left(self, store: Store, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """The batches of which the store lacks something, with what it lacks."""
+        """The batches of which the store lacks something that is wanted, and wanted of each what it lacks."""
 
     def start(self, store: Store) -> AbstractContextManager[Hands]:
         """Begin to work; everything that was taken is kept when it ends."""
