@@ -31,11 +31,12 @@ from aes_audit.rewards.hpsv3 import HpsV3
 from aes_audit.rewards.imagereward import ImageReward, ImageRewardModel
 from aes_audit.rewards.mps import Mps, _Network, faster_mps
 from aes_audit.rewards.mps_cross_model import CrossModel
+from aes_audit.weights.loading import quiet_libraries
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["FAMILY", "SIZES", "Timed", "build"]
+__all__ = ["FAMILY", "SIZES", "Timed", "build", "write_clip"]
 
 SIZES = ("tiny", "medium", "full")
 """medium has a quarter of the published width and depth."""
@@ -100,6 +101,14 @@ def build(reward: str, size: str, device: str) -> Timed:
             "hpsv3": _hpsv3,
         }
         return makers[FAMILY[reward]](reward, size, device, Path(folder))
+
+
+def write_clip(reward: str, size: str, folder: Path) -> None:
+    """Weights, configuration and tokenizer of clip-l or pickscore, as their repositories have them."""
+    torch.manual_seed(0)
+    with quiet_libraries():
+        _clip_model((_CLIP_L if reward == "clip-l" else _CLIP_H)[size], "cpu").save_pretrained(folder)
+    _parity().write_clip(folder)
 
 
 def _clip_model(sizes: tuple[_Tower, _Tower], device: str) -> Any:

@@ -63,8 +63,8 @@ OPTIONS = (
         "--engine",
         "NAME",
         "local",
-        "who draws and scores: local, or ray[address=HOST:PORT,actors=N,gpus=N,reward_gpus=N,cpus=N], each of them "
-        "optional (docs/ray.md)",
+        "who draws and scores: local, ray, or ray[OPTION=VALUE,...] with any of address=HOST:PORT, actors=N, gpus=N, "
+        "reward_gpus=N and cpus=N (docs/ray.md)",
         parse_engine,
     ),
     Option("--audit-json", "FILE", "", "write the results file here, also when audits fail"),
