@@ -179,9 +179,9 @@ def check(said: argparse.Namespace) -> str:
             for way, seconds in took.items():
                 more = ["--ray"] if way == RAY else []
                 seconds.append(measured(said, WAYS.get(way, ("1/1",)), Path(folder) / f"{lap}-{way}", *more))
-    lines = [
-        f"{said.model}, {said.pairs} pairs; interpreter and plan {start:.1f} s, loads {told['load'][0]:.1f} s (generator), {sum(told['load'][1:]):.1f} s (instruments)"
-    ]
+    drawing, *asking = told["load"]
+    loaded = f"the generator loads in {drawing:.1f} s, the instruments in {sum(asking):.1f} s"
+    lines = [f"{said.model}, {said.pairs} pairs; interpreter and plan {start:.1f} s, {loaded}"]
     lines += ["", "| | predicted, s | measured, s | predicted / measured |", "|---|---|---|---|"]
     for way, seconds in took.items():
         middle, span = statistics.median(seconds), f"{min(seconds):.1f} to {max(seconds):.1f}"
