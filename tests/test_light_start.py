@@ -42,3 +42,14 @@ def test_judging_recorded_evidence_imports_no_model_library(tmp_path: Path) -> N
     loaded, output = _loaded("audits/", f"--evidence={table}", "-q")
     assert " measurements: " in output
     assert loaded.isdisjoint(HEAVY)
+
+
+def test_loading_a_reward_imports_no_pipelines() -> None:
+    script = """
+import sys
+from aes_audit.rewards.registry import resolve_reward
+resolve_reward("control/clip", device="cpu").load()
+print("transformers" in sys.modules, "diffusers" in sys.modules)
+"""
+    said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert said == "True False\n"

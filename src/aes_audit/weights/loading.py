@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -38,10 +39,12 @@ def loading(what: str) -> Iterator[None]:
 def quiet_libraries() -> Iterator[None]:
     """No bars and no advice of diffusers and transformers while the block runs."""
     # Their bars and advice would end up between the audits' own lines, or as noise under a failure.
-    from diffusers.utils import logging as diffusers_log
     from transformers.utils import logging as transformers_log
 
-    levels = [(log, log.get_verbosity(), log.is_progress_bar_enabled()) for log in (diffusers_log, transformers_log)]
+    # Rewards and judges do without diffusers, which takes a second to import.
+    diffusers_log = sys.modules.get("diffusers.utils.logging")
+    logs: list[Any] = [transformers_log, *([diffusers_log] if diffusers_log else [])]
+    levels = [(log, log.get_verbosity(), log.is_progress_bar_enabled()) for log in logs]
     for log, _, _ in levels:
         log.set_verbosity_error()
         log.disable_progress_bar()
