@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from object_fixtures import gs, gs_service, s3, s3_service
+from object_servers import OTHERS
 from tiny_fixtures import other_lora, run_folder, tiny_clip, tiny_judge, tiny_lora, tiny_pipeline
 
 __all__ = [
@@ -20,6 +21,6 @@ __all__ = [
     "tiny_pipeline",
 ]
 
-# Runs that tests make are no step of the pipeline that runs the tests.
-for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+# Runs that tests make are no step of the pipeline that runs the tests, and none of its user's buckets is theirs.
+for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", *OTHERS):
     os.environ.pop(name, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from object_servers import BUCKET, S3Service, fresh, served_gs, served_s3
+from object_servers import BUCKET, S3Service, fresh, gs_environment, served_gs, served_s3
 
 
 @pytest.fixture(scope="session")
@@ -18,9 +18,6 @@ def s3_service() -> Iterator[S3Service]:
 @pytest.fixture
 def s3(s3_service: S3Service, monkeypatch: pytest.MonkeyPatch) -> str:
     """The address of an empty store there, with the environment of someone who may write."""
-    for name in ("AWS_ENDPOINT_URL_S3", "AWS_SESSION_TOKEN"):
-        # These would win.
-        monkeypatch.delenv(name, raising=False)
     for name, value in s3_service.writer.items():
         monkeypatch.setenv(name, value)
     return f"s3://{BUCKET}/{fresh()}"
@@ -36,6 +33,6 @@ def gs_service() -> Iterator[str]:
 @pytest.fixture
 def gs(gs_service: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The address of an empty store there."""
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gs_service)
-    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    for name, value in gs_environment(gs_service).items():
+        monkeypatch.setenv(name, value)
     return f"gs://{BUCKET}/{fresh()}"

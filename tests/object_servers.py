@@ -17,6 +17,18 @@ from typing import Any
 
 BUCKET = "bucket"
 
+OTHERS = (
+    "AWS_DEFAULT_PROFILE",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_SESSION_TOKEN",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_CLOUD_PROJECT",
+)
+"""Variables of whoever runs the tests that would win, or lead elsewhere."""
+
 _READING = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}
 _ALL = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
 
@@ -84,16 +96,26 @@ def _user(url: str, name: str, rights: Mapping[str, object]) -> Mapping[str, str
     policy = json.dumps({"Version": "2012-10-17", "Statement": [rights]})
     iam.put_user_policy(UserName=name, PolicyName=name, PolicyDocument=policy)
     key = iam.create_access_key(UserName=name)["AccessKey"]
+    return s3_environment(url, key["AccessKeyId"], key["SecretAccessKey"])
+
+
+def s3_environment(url: str, key: str = "nobody", secret: str = "nothing") -> dict[str, str]:
+    """What the client library needs to know of a server of S3's protocol; OTHERS must not be set."""
     return {
         "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+        "AWS_ACCESS_KEY_ID": key,
+        "AWS_SECRET_ACCESS_KEY": secret,
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
         # What the user of this machine has set up is nobody's business here.
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }
+
+
+def gs_environment(url: str) -> dict[str, str]:
+    """The same for a server of Google Cloud Storage's protocol."""
+    return {"STORAGE_EMULATOR_HOST": url, "NO_GCE_CHECK": "true"}
 
 
 @contextmanager

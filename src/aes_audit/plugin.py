@@ -135,8 +135,13 @@ def pytest_runtest_makereport(
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
     """Write the results file and the report, also when audits failed or the run was interrupted."""
-    if not session.config.stash[RUN].finish(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED):
-        session.exitstatus = pytest.ExitCode.USAGE_ERROR
+    run = session.config.stash[RUN]
+    try:
+        if not run.finish(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED):
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+    except KeyboardInterrupt:
+        run.give_up()
+        session.exitstatus = pytest.ExitCode.INTERRUPTED
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -16,6 +16,7 @@ import pytest
 from aes_audit.errors import InvalidBaseline, UsageError
 from aes_audit.evidence.progress import Progress
 from aes_audit.evidence.storage.address import folder_of, local_folder
+from aes_audit.evidence.storage.haste import hurry
 from aes_audit.options import AuditConfig, names_audits, read_config
 from aes_audit.planning import Case
 from aes_audit.report.annotations import gate_annotations
@@ -165,6 +166,7 @@ class AuditRun:
     def pytest_keyboard_interrupt(self) -> None:
         """Remember that someone stopped the run: it can go on, unlike one that could not collect its tests."""
         self._stopped = True
+        hurry()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Gather what tests measured; under xdist the controller sees every worker's reports."""
@@ -231,6 +233,11 @@ class AuditRun:
         with self._complaining():
             write_step_summary(os.environ, self.entries, self.next_command, interrupted=interrupted)
         return self._complaint is None
+
+    def give_up(self) -> None:
+        """Somebody stopped the run once more while it wrote what was asked for: say so instead of a traceback."""
+        self._stopped = True
+        self._complaint = "stopped before all that was asked for was written: the same command writes it."
 
     @contextmanager
     def _complaining(self) -> Iterator[None]:

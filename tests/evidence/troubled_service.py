@@ -24,6 +24,8 @@ class Trouble:
     how: str = ""
     """`busy`: 503; `hang`: no answer; `cut`: half of the request arrives, then both connections close; `torn`: half
     of the answer arrives."""
+    after: int = 0
+    """How many requests of the method pass before."""
     times: int = 0
     """How many requests it happens to."""
     happened: int = 0
@@ -36,6 +38,9 @@ class Trouble:
         """Whether it happens to this request."""
         with self.lock:
             if method != self.method or self.happened >= self.times:
+                return False
+            if self.after:
+                self.after -= 1
                 return False
             self.happened += 1
             return True

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aes_audit.errors import BudgetSpent, InfrastructureError
 from aes_audit.evidence.engines.protocol import Batch
 from aes_audit.evidence.rates import Rate, Stopwatch, device_of
+from aes_audit.evidence.storage.haste import hurry
 from aes_audit.evidence.store import Store
 from aes_audit.generators import image_checks
 from aes_audit.generators.protocol import (
@@ -108,6 +109,8 @@ class _ImageHands:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is KeyboardInterrupt:
+            hurry()
         self._thread.shutdown(wait=True)
         if kind is None:
             self.finish()

@@ -91,6 +91,7 @@ class Store:
         if not looked_at:
             self.storage.prepare(_OWN)
         self._changed_before = self._changes()
+        self._noted: list[str] = []
 
     @property
     def address(self) -> str:
@@ -114,8 +115,14 @@ class Store:
 
     @property
     def changed(self) -> int:
-        """Images that were found changed, and removed, since this store was opened, by whichever process."""
-        return self._changes() - self._changed_before
+        """Images that were found changed, and removed, since this store was opened, by whichever process.
+
+        Where the store does not answer any more, those that this process found: a run that ends says what it knows.
+        """
+        try:
+            return self._changes() - self._changed_before
+        except StoreUnusable:
+            return len(self._noted)
 
     def check_writable(self) -> None:
         """Write and remove a probe, so that a full place is found before hours are spent."""
@@ -254,6 +261,7 @@ class Store:
         return len(self.storage.names(_CHANGED))
 
     def _note_change(self, key: str) -> None:
+        self._noted.append(key)
         # A store that is only read keeps no account.
         with suppress(StoreUnusable):
             noted = f"{datetime.now(UTC).isoformat(timespec='seconds')} {key}\n"

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from typing import TYPE_CHECKING
+import time
+from concurrent.futures import wait
+from typing import TYPE_CHECKING, Any
 
 from aes_audit.errors import StoreUnusable
+from aes_audit.evidence.storage.haste import is_too_long
 
 if TYPE_CHECKING:
     from fsspec.asyn import AsyncFileSystem
 
-__all__ = ["open_client"]
+__all__ = ["answer", "open_client"]
 
 _ATTEMPTS = 3
 """How often a request is sent whose answer says to come back later, or does not come."""
+
+_LOOK = 0.5
+"""Seconds between two looks whether somebody stops the run."""
 
 
 def open_client(address: str, *, at_once: int, patience: float) -> AsyncFileSystem:
@@ -28,6 +35,19 @@ def open_client(address: str, *, at_once: int, patience: float) -> AsyncFileSyst
         raise StoreUnusable(
             f"store {address}: {error.name or error} is not installed: pip install 'aes-audit[{scheme}]'."
         ) from error
+
+
+def answer(client: AsyncFileSystem, method: str, *arguments: Any, **options: Any) -> Any:
+    """What one of the client's coroutines returns or raises; TimeoutError where somebody is in a hurry."""
+    begun = time.monotonic()
+    asked = asyncio.run_coroutine_threadsafe(getattr(client, method)(*arguments, **options), client.loop)
+    try:
+        while wait([asked], _LOOK).not_done:
+            if is_too_long(begun):
+                raise TimeoutError("the run was stopped, and there was no answer")
+        return asked.result()
+    finally:
+        asked.cancel()
 
 
 def _s3(at_once: int, patience: float) -> AsyncFileSystem:

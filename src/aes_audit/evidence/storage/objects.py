@@ -9,14 +9,16 @@ from __future__ import annotations
 import uuid
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aes_audit.errors import StoreUnusable
-from aes_audit.evidence.storage.clients import open_client
+from aes_audit.evidence.storage.clients import answer, open_client
+from aes_audit.evidence.storage.haste import hurry
 from aes_audit.evidence.storage.protocol import Storage
 from aes_audit.evidence.storage.refusals import is_absent, is_denied, said
+from aes_audit.evidence.storage.threads import Threads
 
 __all__ = ["ObjectStorage"]
 
@@ -38,7 +40,7 @@ class ObjectStorage:
         self.address = address
         self._bucket = address.partition("://")[2].partition("/")[0]
         self._client = open_client(address, at_once=_AT_ONCE, patience=patience)
-        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="aes_audit-objects")
+        self._threads = Threads(_AT_ONCE, "aes_audit-objects")
 
     def prepare(self, own: Collection[str]) -> None:
         """Make sure that the bucket is there; nothing is written, since a prefix needs no making."""
@@ -47,7 +49,7 @@ class ObjectStorage:
         with self._asking("read"):
             # Credentials for a prefix alone may not ask about the bucket.
             try:
-                self._client.info(self._bucket)
+                self._answer("_info", self._bucket)
             except Exception as error:
                 if not is_denied(error):
                     raise
@@ -68,7 +70,7 @@ class ObjectStorage:
         """An object's content, with one request; None when there is none."""
         with self._asking("read"):
             try:
-                content: bytes = self._client.cat_file(self._path(name))
+                content: bytes = self._answer("_cat_file", self._path(name))
             except Exception as error:
                 if is_absent(error):
                     return None
@@ -79,7 +81,7 @@ class ObjectStorage:
         """An object's length in bytes; None when there is none."""
         with self._asking("read"):
             try:
-                info = self._client.info(self._path(name))
+                info = self._answer("_info", self._path(name))
             except Exception as error:
                 if is_absent(error):
                     return None
@@ -89,7 +91,7 @@ class ObjectStorage:
     def write(self, name: str, content: bytes) -> None:
         """Keep an object, with one request."""
         with self._asking("write"):
-            self._client.pipe_file(self._path(name), content)
+            self._answer("_pipe_file", self._path(name), content)
 
     def adopt(self, name: str, content: bytes, source: Storage) -> None:
         """A copy."""
@@ -99,7 +101,7 @@ class ObjectStorage:
         """Remove an object if that is possible."""
         with suppress(StoreUnusable), self._asking("remove"):
             try:
-                self._client.rm_file(self._path(name))
+                self._answer("_rm_file", self._path(name))
             except Exception as error:
                 if not is_absent(error):
                     raise
@@ -119,9 +121,9 @@ class ObjectStorage:
             for item in items:
                 begun.append(self._threads.submit(work, item))
                 if len(begun) == _AT_ONCE:
-                    yield begun.popleft().result()
+                    yield _result(begun.popleft())
             while begun:
-                yield begun.popleft().result()
+                yield _result(begun.popleft())
         finally:
             for future in begun:
                 future.cancel()
@@ -132,7 +134,7 @@ class ObjectStorage:
     def _entries(self, folder: str, kind: str) -> Sequence[str]:
         with self._asking("list"):
             try:
-                found = self._client.ls(self._path(folder), detail=True, refresh=True)
+                found = self._answer("_ls", self._path(folder), detail=True, refresh=True)
             except Exception as error:
                 if is_absent(error):
                     return []
@@ -143,6 +145,10 @@ class ObjectStorage:
     def _path(self, name: str) -> str:
         return f"{self.address.partition('://')[2]}/{name}"
 
+    def _answer(self, method: str, *arguments: Any, **options: Any) -> Any:
+        with _hurrying():
+            return answer(self._client, method, *arguments, **options)
+
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
         """Turn whatever the client library raises into a StoreUnusable; their errors have no common base."""
@@ -150,3 +156,17 @@ class ObjectStorage:
             yield
         except Exception as error:
             raise StoreUnusable(f"store {self.address}: {said(error, what, self._bucket)}.") from error
+
+
+def _result(future: Future[Result]) -> Result:
+    with _hurrying():
+        return future.result()
+
+
+@contextmanager
+def _hurrying() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        hurry()
+        raise
