@@ -1,8 +1,4 @@
-"""Processes, nodes and drivers that die, of clusters of every kind: the evidence is that of an undisturbed run.
-
-The last three are to be run one by one (`pytest -m heavy FILE::TEST`): a process that has had clusters of its own loses
-the actors of one that it joins afterwards, before they begin. A run has one cluster.
-"""
+"""Processes, nodes and drivers that die, of clusters of every kind: the evidence is that of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -210,6 +206,20 @@ def test_a_cluster_that_runs_already_is_joined_and_left_running(
     assert len(begun(tmp_path / "log")) == 15
     assert kept_by(toy(PROMPTS), store) == undisturbed
     assert _answers(head)
+
+
+def test_a_cluster_without_a_token_is_joined_after_one_of_this_process_that_asked_for_one(
+    head: str, engine: RayEngine, store: Store, undisturbed: Mapping[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_AUTH_MODE")
+    engine.run(toy(PROMPTS[:6]), store)
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+    engine.close()
+    assert "RAY_AUTH_MODE" not in os.environ
+    joined = RayEngine(settings=RaySettings(address=head, gpus=0, cpus=0.5))
+    joined.run(toy(PROMPTS), store)
+    joined.close()
+    assert kept_by(toy(PROMPTS), store) == undisturbed
 
 
 def test_processes_share_gpus_as_they_are_told_and_see_no_others(

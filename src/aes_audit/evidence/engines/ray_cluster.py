@@ -13,7 +13,8 @@ import socket
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 
 from aes_audit.errors import InfrastructureError
 
@@ -24,6 +25,9 @@ _OBJECTS = 512 << 20
 
 _REACHED_WITHIN = 10.0
 """Seconds in which a head must answer; Ray itself would wait for minutes."""
+
+_MODE = "RAY_AUTH_MODE"
+"""Whether this process asks for a token, and shows one."""
 
 _QUIET = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",
@@ -52,8 +56,13 @@ class RayCluster:
         wanted = address or os.environ.get("RAY_ADDRESS") or "local"
         # A program that has connected already keeps its connection.
         self._own = not ray.is_initialized()
+        self._mode = os.environ.get(_MODE)
         if self._own:
-            _connect(wanted)
+            try:
+                _connect(wanted)
+            except BaseException:
+                _set_mode(self._mode)
+                raise
         self.started = self._own and wanted == "local"
         """Whether it lives in this process alone."""
 
@@ -87,6 +96,7 @@ class RayCluster:
         if self._own:
             self._own = False
             ray.shutdown()
+            _set_mode(self._mode)
 
 
 def _connect(address: str) -> None:
@@ -96,6 +106,7 @@ def _connect(address: str) -> None:
     if address not in ("local", "auto"):
         _knock(address)
     own = address == "local"
+    _set_mode(os.environ.get(_MODE))
     with _silenced(), _muted(), _kept_signal():
         try:
             ray.init(
@@ -112,6 +123,23 @@ def _connect(address: str) -> None:
     for handler in logging.getLogger("ray.data").handlers:
         if handler.name == "console":
             handler.setLevel(logging.CRITICAL + 1)
+
+
+def _set_mode(mode: str | None) -> None:
+    """Say whether tokens are asked for, and have Ray read it again.
+
+    A cluster that is started here asks for one, and Ray leaves it at that for the whole process. The head of a cluster
+    that has none could then not ask this process whether it still wants its actors, and would end them.
+    """
+    if mode is None:
+        os.environ.pop(_MODE, None)
+    else:
+        os.environ[_MODE] = mode
+    # Private: without it a process is to join clusters that ask for a token, or those that do not.
+    with suppress(ImportError, AttributeError, TypeError):
+        private = import_module("ray._raylet")
+        private.Config.initialize("")
+        private.AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _reason(error: BaseException) -> str:
