@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -132,18 +134,75 @@ def test_a_room_that_is_a_link_to_another_disk_is_written_there(
     assert not list(tmp_path.glob("**/*.tmp"))
 
 
+@pytest.mark.parametrize("what", ["a file", "a link to nothing", "another user's"])
+def test_a_store_is_written_where_its_unfinished_files_can_lie_beside_their_places_only(
+    store: Store, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    workshop = store.local / "unfinished"
+    if what == "a file":
+        workshop.write_text("a novel")
+    elif what == "a link to nothing":
+        workshop.symlink_to(store.local / "nothing" / "there")
+    else:
+        monkeypatch.setattr(builtins, "open", _forbidding(workshop))
+    store.put_image(KEY, PNG, {})
+    found = store.image(KEY)
+    assert found is not None
+    assert store.read_image(found) == PNG
+    assert not store.read_only
+    assert not list(store.local.glob("**/*.tmp"))
+    assert what != "a file" or workshop.read_text() == "a novel"
+
+
+def _forbidding(folder: Path) -> Callable[..., object]:
+    def opened(file: str | Path, *arguments: Any, **options: Any) -> object:
+        if Path(file).parent == folder:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return io.open(file, *arguments, **options)  # noqa: UP020
+
+    return opened
+
+
+def test_what_dead_writers_left_is_removed_while_living_ones_finish_theirs(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = store.local / "unfinished"
+    folder.mkdir()
+    for number in range(10):
+        path = folder / f"{KEY}.json.{number + 1}.{number:032x}.tmp"
+        path.write_text("half")
+        os.utime(path, (0, 0))
+    scandir = os.scandir
+
+    @contextmanager
+    def overtaken(path: Path) -> Iterator[list[os.DirEntry[str]]]:
+        with scandir(path) as found:
+            entries = list(found)
+        if path == folder:
+            # Its writer has just renamed it.
+            os.unlink(entries[0].path)
+        yield entries
+
+    monkeypatch.setattr(os, "scandir", overtaken)
+    store.storage.prepare(())
+    assert not list(folder.iterdir())
+
+
 def test_a_file_in_the_place_of_the_store_is_said(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("")
-    for root in (tmp_path / "store", tmp_path / "store" / "inner"):
-        with pytest.raises(StoreUnusable, match=r"store: cannot use .*store.*: a file is in the place of a folder"):
+    for root in (tmp_path / "store", tmp_path / "store" / "inner", tmp_path / "store" / "inner" / "most"):
+        with pytest.raises(StoreUnusable) as caught:
             Store(root)
+        said = f"a file is in the place of the folder {tmp_path / 'store'}; remove it, or name another folder."
+        assert str(caught.value) == f"store: cannot use {root}: {said}"
 
 
 def test_a_file_in_the_place_of_a_room_is_said(store: Store) -> None:
     (store.local / "scores").write_text("")
-    with pytest.raises(StoreUnusable, match="a file is in the place of a folder"):
+    said = f"a file is in the place of the folder {store.local / 'scores'}; "
+    with pytest.raises(StoreUnusable, match=said):
         store.put_scores(KEY, {})
-    with pytest.raises(StoreUnusable, match="a file is in the place of a folder"):
+    with pytest.raises(StoreUnusable, match=said):
         store.scores(KEY)
 
 

@@ -32,10 +32,13 @@ _REASONS = {
     errno.EROFS: "the file system is read-only; name a folder that can be written",
     errno.EACCES: "permission denied; name a folder of your own",
     errno.EPERM: "permission denied; name a folder of your own",
-    errno.ENOTDIR: "a file is in the place of a folder; remove it, or name another folder",
-    errno.EEXIST: "a file is in the place of a folder; remove it, or name another folder",
+    errno.ENOTDIR: "a file is in the place of the folder {blocking}; remove it, or name another folder",
+    errno.EEXIST: "a file is in the place of the folder {blocking}; remove it, or name another folder",
     errno.EISDIR: "a folder is in the place of a file; remove it, or name another folder",
 }
+
+_BESIDE = frozenset({errno.EXDEV, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST})
+"""Why a workshop is of no use: the target's folder is a link to another disk, or it is somebody else's, or a file."""
 
 
 @contextmanager
@@ -51,14 +54,13 @@ def write(target: Path, content: bytes, *, workshop: Path | None = None) -> None
     """Write a whole file or none, and have it on disk before it gets its name.
 
     The temporary name is the writer's own, so that no lock is needed: of two writers the later one wins, whole. It lies
-    in the `workshop`, a folder of the same file system, or beside the target.
+    in the `workshop`, or beside the target where there is none, or none that can be used for this target.
     """
     with refused(target):
         try:
             _write(target, content, workshop or target.parent)
         except OSError as error:
-            # The target's folder is a link to another disk.
-            if error.errno != errno.EXDEV:
+            if error.errno not in _BESIDE:
                 raise
             _write(target, content, target.parent)
     _sync_folder(target.parent)
@@ -128,14 +130,23 @@ def sweep(folder: Path) -> None:
     oldest = time.time() - _ABANDONED
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            name = _TEMPORARY.fullmatch(entry.name)
-            if name and (entry.stat().st_mtime < oldest or _is_dead(int(name["process"]), name["machine"])):
-                remove(Path(entry.path))
+            # Between two looks, its writer may be done with it.
+            with suppress(OSError):
+                name = _TEMPORARY.fullmatch(entry.name)
+                if name and (entry.stat().st_mtime < oldest or _is_dead(int(name["process"]), name["machine"])):
+                    os.unlink(entry.path)
 
 
 def _refusal(path: str | Path, error: OSError) -> StoreUnusable:
-    reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+    known = _REASONS.get(error.errno or 0)
+    reason = known.format(blocking=_blocking(Path(path))) if known else error.strerror or str(error)
     return StoreUnusable(f"store: cannot use {path}: {reason}.")
+
+
+def _blocking(path: Path) -> Path:
+    """What is no folder, nearest to the root."""
+    within = [each for each in (path, *path.parents) if os.path.lexists(each) and not os.path.isdir(each)]
+    return within[-1] if within else path
 
 
 def _is_dead(process: int, machine: str) -> bool:
