@@ -21,6 +21,7 @@ from object_servers import S3Service
 from aes_audit.errors import StoreUnusable, UsageError
 from aes_audit.evidence.keys import digest
 from aes_audit.evidence.merging import merge_stores
+from aes_audit.evidence.rescoring import RescoringStore
 from aes_audit.evidence.storage.address import local_folder, open_storage
 from aes_audit.evidence.storage.objects import ObjectStorage
 from aes_audit.evidence.store import Store
@@ -56,6 +57,25 @@ def test_an_audit_leaves_the_same_objects_in_a_bucket_and_is_judged_by_who_may_o
             place.drop(name)
     with pytest.raises(StoreUnusable, match=r"is read only and lacks 6 of 6 images by .*: give another --audit-store"):
         audit.collect(Store(s3))
+
+
+def test_images_that_may_only_be_read_are_scored_again(
+    s3: str, s3_service: S3Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    Store(s3).put_scores(KEY, {"values": [1.0]})
+    before = Bucket(s3, s3_service.client).contents()
+    for name, value in s3_service.reader.items():
+        monkeypatch.setenv(name, value)
+    store = RescoringStore(s3, tmp_path / "scores")
+    assert store.read_only
+    assert store.scores(KEY) is None
+    store.refuse_missing("1 of 1 scores")
+    with store.lock("a model"):
+        store.put_scores(KEY, {"values": [2.0]})
+    store.put_rate(KEY, {"devices": {}})
+    assert store.scores(KEY) == {"values": [2.0]}
+    assert Bucket(s3, s3_service.client).contents() == before
 
 
 def test_a_store_is_the_same_in_google_cloud_storage(gs: str, tmp_path: Path) -> None:

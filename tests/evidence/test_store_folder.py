@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 
@@ -40,7 +40,7 @@ def test_a_lookup_reads_one_small_file_and_never_the_image(store: Store, monkeyp
     store.put_image(KEY, PNG, {})
     opened: list[str] = []
 
-    def watched(file: str | Path, *arguments: Any, **options: Any) -> IO[Any]:
+    def watched(file: str | Path, *arguments: Any, **options: Any) -> object:
         opened.append(Path(file).suffix)
         return io.open(file, *arguments, **options)  # noqa: UP020
 

@@ -65,6 +65,8 @@ def test_the_suite_judges_by_a_bucket_that_may_only_be_read(
     again = live.run("--model=./model", f"--audit-store={s3}", "--audit-report=again")
     again.assert_outcomes(passed=1)
     again.stdout.fnmatch_lines([f"*, store {s3} (read only)"])
+    bless = ("--audit-calibrate=rescore:2", "--snapshot-update", "--audit-bless=noise")
+    live.run("--model=./model", f"--audit-store={s3}", *bless).assert_outcomes(passed=1)
     assert Bucket(s3, s3_service.client).contents() == before
     assert Folder(live.root / "again").root.joinpath("images").is_dir()
     missing = live.run("--model=./model", f"--audit-store={s3}", "--audit-pairs=6", "--audit-early-stop=off")

@@ -13,7 +13,7 @@ __all__ = ["RescoringStore"]
 
 
 class RescoringStore(Store):
-    """The images of the store at `address`, and scores of its own in another folder."""
+    """The images of the store at `address`, which may be read only, and scores of its own in another folder."""
 
     shared = False
 
@@ -29,3 +29,11 @@ class RescoringStore(Store):
     def scores(self, key: str) -> Mapping[str, Any] | None:
         """What a scorer answered in this repeat; None where it has not been asked yet."""
         return self._fresh.scores(key)
+
+    def refuse_missing(self, what: str) -> None:
+        """Scores have a place, and whoever scores images again has found them all before."""
+
+    def put_rate(self, key: str, record: Mapping[str, JSON]) -> None:
+        """Keep how fast a model was where the store can be written."""
+        if not self.read_only:
+            super().put_rate(key, record)
