@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from aes_audit.errors import AesAuditError
+from aes_audit.errors import AesAuditError, EngineUnreachable
 
 if TYPE_CHECKING:
     from aes_audit.evidence.table import Evidence
@@ -26,7 +26,10 @@ class CollectedEvidence:
         self._failed: dict[tuple[str, str], AesAuditError] = {}
 
     def of(self, wanted: Iterable[tuple[str, str]]) -> Evidence:
-        """The tables of these sets and generators as one; raises what collecting one of them raised, then and now."""
+        """The tables of these sets and generators as one; raises what collecting one of them raised, then and now.
+
+        An engine that cannot be reached is told in full the first time.
+        """
         from aes_audit.evidence.table import Evidence
 
         tables = [self._table(*place) for place in dict.fromkeys(wanted)]
@@ -45,6 +48,6 @@ class CollectedEvidence:
             try:
                 self._tables[place] = self._collect(set_, generator)
             except AesAuditError as error:
-                self._failed[place] = error
+                self._failed[place] = error.again if isinstance(error, EngineUnreachable) else error
                 raise
         return self._tables[place]

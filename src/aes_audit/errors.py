@@ -14,6 +14,7 @@
   x MissingScores              a measure has no item with every score it needs
   x BudgetSpent                the money set aside for hosted models is spent: inconclusive, never a regression
   x InfrastructureError        loading or running a model failed: not measured, never a regression
+    + EngineUnreachable        there is no cluster to run any model on
 
 Messages are one clear sentence that holds the offending value and the way out.
 """
@@ -26,6 +27,7 @@ from collections.abc import Iterable
 __all__ = [
     "AesAuditError",
     "BudgetSpent",
+    "EngineUnreachable",
     "InfrastructureError",
     "InvalidBaseline",
     "InvalidEvidence",
@@ -103,3 +105,12 @@ class BudgetSpent(AesAuditError):
 
 class InfrastructureError(AesAuditError):
     """Loading or running a model failed: not measured, never a regression."""
+
+
+class EngineUnreachable(InfrastructureError):
+    """There is no cluster to run any model on, which ends every case alike."""
+
+    @property
+    def again(self) -> InfrastructureError:
+        """What is said of it from the second time on: cause and way out are said once."""
+        return InfrastructureError("its engine cannot be reached, as was said of the first case that needs it.")

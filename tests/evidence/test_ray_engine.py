@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import socketserver
 import sys
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +15,8 @@ from pathlib import Path
 import pytest
 from evidence.toy_stage import ToyOperator, ToyStage, kept_by, toy
 
-from aes_audit.errors import InfrastructureError, UsageError
-from aes_audit.evidence.engines import ray_engine
+from aes_audit.errors import EngineUnreachable, InfrastructureError, UsageError
+from aes_audit.evidence.engines import ray_engine, ray_head
 from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.engines.ray_actor import (
     THREADS,
@@ -157,6 +160,46 @@ def test_what_is_complete_or_must_stay_here_needs_no_cluster(store: Store) -> No
     with pytest.raises(
         InfrastructureError, match=r"nothing answers at address '127\.0\.0\.1:1' .*HOST:PORT of the head"
     ):
+        engine.run(toy(PROMPTS), store)
+
+
+@pytest.fixture(params=[None, b"HTTP/1.1 400 Bad Request\r\n\r\n"], ids=["silent", "speaks HTTP"])
+def listener(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a server that is no head of a cluster."""
+
+    class Answer(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(100)
+            if request.param is None:
+                # Until who asked has given up.
+                self.request.recv(1)
+            else:
+                self.request.sendall(request.param)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_a_server_that_is_no_head_of_a_cluster_is_told_in_seconds(
+    listener: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_head, "_REACHED_WITHIN", 0.5)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    began = time.monotonic()
+    with pytest.raises(EngineUnreachable, match=f"what listens at address '{listener}' is no head of a Ray cluster: g"):
+        RayCluster(listener)
+    assert time.monotonic() - began < 5
+
+
+def test_a_cluster_that_was_not_reached_is_not_tried_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    engine = RayEngine(settings=RaySettings(address="127.0.0.1:1"))
+    with pytest.raises(EngineUnreachable, match="nothing answers"):
+        engine.run(toy(PROMPTS), store)
+    monkeypatch.delattr("socket.create_connection")
+    with pytest.raises(InfrastructureError, match="cannot be reached, as was said of the first case"):
         engine.run(toy(PROMPTS), store)
 
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from evidence.process_tree import alive, descendants, wait_for
 from evidence.toy_stage import ToyOperator, kept_by, toy
 
-from aes_audit.errors import InfrastructureError
+from aes_audit.errors import EngineUnreachable, InfrastructureError
 from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.engines.ray_engine import RayEngine
 from aes_audit.evidence.engines.spec import RaySettings
@@ -152,34 +155,42 @@ def test_a_driver_that_is_interrupted_ends_at_once_and_keeps_what_was_made(
 @pytest.fixture(scope="module")
 def head() -> Iterator[str]:
     """The address of a cluster that somebody else has started on this machine."""
+    with pytest.MonkeyPatch.context() as patch, _head() as address:
+        # Whether this machine has a token for clusters is no part of these tests.
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        # The head answers before its node does.
+        time.sleep(3)
+        yield address
+
+
+@contextmanager
+def _head(**tokens: str) -> Iterator[str]:
     # Names of sockets must be short.
-    folder = Path("/tmp") / f"aes-ray-{os.getpid()}"
+    folder = Path(tempfile.mkdtemp(prefix="aes-ray-", dir="/tmp"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--node-ip-address=127.0.0.1"]
     place = [f"--port={port}", f"--temp-dir={folder}", "--object-store-memory=200000000"]
     options = ["--num-cpus=2", "--num-gpus=2", "--include-dashboard=false", "--disable-usage-stats", "--block"]
-    with pytest.MonkeyPatch.context() as patch:
-        # Whether this machine has a token for clusters is no part of these tests.
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        started = subprocess.Popen(
-            [*command, *place, *options], cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        address = f"127.0.0.1:{port}"
-        wait_for(lambda: _answers(address))
-        # The head answers before its node does.
-        time.sleep(3)
-        yield address
-    family = descendants(started.pid)
-    started.terminate()
+    started = subprocess.Popen(
+        [*command, *place, *options], cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**os.environ, "RAY_AUTH_MODE": "disabled", **tokens},
+    )  # fmt: skip
+    address = f"127.0.0.1:{port}"
     try:
-        started.wait(30)
-    except subprocess.TimeoutExpired:
-        started.kill()
-    for process in filter(alive, family):
-        os.kill(process, signal.SIGKILL)
-    subprocess.run(["rm", "-rf", str(folder)], check=True)
+        wait_for(lambda: _answers(address))
+        yield address
+    finally:
+        family = descendants(started.pid)
+        started.terminate()
+        try:
+            started.wait(30)
+        except subprocess.TimeoutExpired:
+            started.kill()
+        for process in filter(alive, family):
+            os.kill(process, signal.SIGKILL)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _answers(head: str) -> bool:
@@ -219,6 +230,23 @@ def test_a_cluster_without_a_token_is_joined_after_one_of_this_process_that_aske
     joined = RayEngine(settings=RaySettings(address=head, gpus=0, cpus=0.5))
     joined.run(toy(PROMPTS), store)
     joined.close()
+    assert kept_by(toy(PROMPTS), store) == undisturbed
+
+
+def test_a_cluster_that_asks_for_a_token_says_so_to_who_has_none(
+    store: Store, undisturbed: Mapping[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = "5" * 64
+    with _head(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=token) as address:
+        monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+        engine = RayEngine(settings=RaySettings(address=address, gpus=0, cpus=0.5))
+        with pytest.raises(EngineUnreachable, match="it asks for a token, which is missing or another one: set RAY_AU"):
+            engine.run(toy(PROMPTS), store)
+        monkeypatch.setenv("RAY_AUTH_MODE", "token")
+        monkeypatch.setenv("RAY_AUTH_TOKEN", token)
+        engine = RayEngine(settings=RaySettings(address=address, gpus=0, cpus=0.5))
+        engine.run(toy(PROMPTS), store)
+        engine.close()
     assert kept_by(toy(PROMPTS), store) == undisturbed
 
 

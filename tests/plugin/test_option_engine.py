@@ -8,6 +8,7 @@ import pytest
 
 from plugin.conftest import Run
 from plugin.live import LiveProject
+from plugin.recorded import write_audits
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,19 @@ def test_an_engine_that_does_not_exist_or_have_the_option_is_refused_with_the_ch
     result = judged(f"--engine={value}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([complaint])
+
+
+def test_a_cluster_that_cannot_be_reached_is_told_once_and_every_case_is_not_measured(live: LiveProject) -> None:
+    write_audits(live.pytester, "quality_shift", "success_rate", "preference_shift")
+    result = live.run("--engine=ray[address=127.0.0.1:1]", "--model=./model", "--audit-json=results.json")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    found = json.loads((live.root / "results.json").read_text())["measurements"]
+    assert len(found) >= 2
+    assert {each["verdict"] for each in found} == {"error"}
+    told, *others = sorted(found, key=lambda each: "nothing answers" not in each["reason"])
+    assert "nothing answers at address '127.0.0.1:1' (" in told["reason"]
+    again = "not measured: its engine cannot be reached, as was said of the first case that needs it."
+    assert {each["reason"] for each in others} == {again}
 
 
 @pytest.mark.heavy

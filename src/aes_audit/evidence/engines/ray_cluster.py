@@ -9,22 +9,19 @@ import logging
 import os
 import re
 import signal
-import socket
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
 
-from aes_audit.errors import InfrastructureError
+from aes_audit.errors import EngineUnreachable
+from aes_audit.evidence.engines.ray_head import knock
 
 __all__ = ["RayCluster"]
 
 _OBJECTS = 512 << 20
 """Bytes of shared memory of a cluster that is started here: requests and outcomes travel, and no images."""
-
-_REACHED_WITHIN = 10.0
-"""Seconds in which a head must answer; Ray itself would wait for minutes."""
 
 _MODE = "RAY_AUTH_MODE"
 """Whether this process asks for a token, and shows one."""
@@ -42,13 +39,13 @@ class RayCluster:
     """A connection to a cluster; there is one in a process."""
 
     def __init__(self, address: str | None) -> None:
-        """Join the cluster at `address`, or at RAY_ADDRESS, or start one. Raises InfrastructureError."""
+        """Join the cluster at `address`, or at RAY_ADDRESS, or start one. Raises EngineUnreachable."""
         with _silenced():
             try:
                 import ray
                 import ray.data
             except ImportError as error:
-                raise InfrastructureError(
+                raise EngineUnreachable(
                     f"--engine=ray: Ray cannot be imported ({error}): pip install 'aes-audit[ray]' mends it."
                 ) from error
 
@@ -104,7 +101,7 @@ def _connect(address: str) -> None:
     from ray.exceptions import RayError
 
     if address not in ("local", "auto"):
-        _knock(address)
+        knock(address)
     own = address == "local"
     _set_mode(os.environ.get(_MODE))
     with _silenced(), _muted(), _kept_signal():
@@ -118,7 +115,7 @@ def _connect(address: str) -> None:
             )
         except (ConnectionError, RuntimeError, ValueError, RayError) as error:
             asked = "start a cluster on this machine" if own else f"join the cluster at {address!r}"
-            raise InfrastructureError(f"--engine=ray: cannot {asked}: {_reason(error)}") from error
+            raise EngineUnreachable(f"--engine=ray: cannot {asked}: {_reason(error)}") from error
     # Its own lines would break our bar; they are in the session folder all the same.
     for handler in logging.getLogger("ray.data").handlers:
         if handler.name == "console":
@@ -155,17 +152,6 @@ def _reason(error: BaseException) -> str:
     if "Could not find any running Ray instance" in said:
         return "this machine belongs to none: give HOST:PORT of its head, or no address to start one here."
     return said.strip().rpartition("\n")[2].strip()
-
-
-def _knock(address: str) -> None:
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), _REACHED_WITHIN).close()
-    except (OSError, ValueError) as error:
-        raise InfrastructureError(
-            f"--engine=ray: nothing answers at address {address!r} ({error}): give HOST:PORT of the head of a running "
-            "cluster, or no address to start one on this machine."
-        ) from error
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict
 from importlib.util import find_spec
 
-from aes_audit.errors import InfrastructureError, UsageError
+from aes_audit.errors import EngineUnreachable, InfrastructureError, UsageError
 from aes_audit.evidence.batches import fixed_batches
 from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.engines.protocol import Batch, Operator, Plan, Stage
@@ -47,6 +47,7 @@ class RayEngine:
         self._settings = settings or RaySettings()
         self._here = LocalEngine(self.progress)
         self._cluster: RayCluster | None = None
+        self._unreachable: InfrastructureError | None = None
 
     @property
     def workers(self) -> int:
@@ -114,8 +115,15 @@ class RayEngine:
         return None if self._settings.cpus is not None else os.environ.get(THREADS, "")
 
     def _joined(self) -> RayCluster:
+        # Every stage would knock and wait for itself.
+        if self._unreachable is not None:
+            raise self._unreachable
         if self._cluster is None:
-            self._cluster = RayCluster(self._settings.address)
+            try:
+                self._cluster = RayCluster(self._settings.address)
+            except EngineUnreachable as error:
+                self._unreachable = error.again
+                raise
         return self._cluster
 
     def _make(self, made: _Making, plan: Plan, assignment: Assignment) -> None:
