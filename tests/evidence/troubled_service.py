@@ -11,6 +11,7 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+DENIED = b'{"error": {"code": 403, "message": "somebody does not have access to this."}}'
 BUSY = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 
 
@@ -21,9 +22,11 @@ class Trouble:
     upstream: str
     """The server behind."""
     method: str = ""
+    path: str = ""
+    """Of these alone; empty for all."""
     how: str = ""
-    """`busy`: 503; `hang`: no answer; `cut`: half of the request arrives, then both connections close; `torn`: half
-    of the answer arrives."""
+    """`busy`: 503; `denied`: 403, as Google says it; `hang`: no answer; `cut`: half of the request arrives, then both
+    connections close; `torn`: half of the answer arrives."""
     after: int = 0
     """How many requests of the method pass before."""
     times: int = 0
@@ -34,10 +37,11 @@ class Trouble:
     over: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def strikes(self, method: str) -> bool:
+    def strikes(self, method: str, path: str) -> bool:
         """Whether it happens to this request."""
         with self.lock:
-            if method != self.method or self.happened >= self.times:
+            fits = method == self.method and self.path in ("", urlsplit(path).path)
+            if not fits or self.happened >= self.times:
                 return False
             if self.after:
                 self.after -= 1
@@ -52,7 +56,7 @@ def troubled(upstream: str) -> Iterator[Trouble]:
     trouble = Trouble(upstream)
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Proxy", (_Proxy,), {"trouble": trouble}))
     trouble.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield trouble
     finally:
@@ -67,9 +71,11 @@ class _Proxy(BaseHTTPRequestHandler):
 
     def _any(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        struck = self.trouble.how if self.trouble.strikes(self.command) else ""
+        struck = self.trouble.how if self.trouble.strikes(self.command, self.path) else ""
         if struck == "busy":
             self._answer(503, {"Content-Type": "application/xml"}, BUSY)
+        elif struck == "denied":
+            self._answer(403, {"Content-Type": "application/json"}, DENIED)
         elif struck == "hang":
             self.trouble.over.wait(60)
             self.close_connection = True

@@ -73,7 +73,11 @@ def _s3(at_once: int, patience: float) -> AsyncFileSystem:
 def _gs(patience: float) -> AsyncFileSystem:
     # What it could not do is said in a sentence; its log would show a traceback before that.
     logging.getLogger("gcsfs").addHandler(logging.NullHandler())
+    from aiohttp import ClientTimeout
+
     # The package's own class asks another service first what kind of bucket it is.
     from gcsfs.core import GCSFileSystem
 
-    return GCSFileSystem(requests_timeout=patience, use_listings_cache=False, skip_instance_cache=True)
+    # A limit for the whole request would be no error that it sends again for, and too short for a slow line.
+    silence = ClientTimeout(sock_connect=patience, sock_read=patience)
+    return GCSFileSystem(requests_timeout=silence, use_listings_cache=False, skip_instance_cache=True)

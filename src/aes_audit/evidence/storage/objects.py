@@ -50,6 +50,9 @@ class ObjectStorage:
             # Credentials for a prefix alone may not ask about the bucket.
             try:
                 self._answer("_info", self._bucket)
+            except FileNotFoundError:
+                # gcsfs says so too of an empty bucket that it may not ask about, and may list.
+                self._answer("_ls", self._bucket)
             except Exception as error:
                 if not is_denied(error):
                     raise
