@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 from evidence.stored_places import Bucket, Folder
-from evidence.tiny_audit import TinyAudit, contents
 from object_servers import S3Service
 
 from aes_audit.errors import StoreUnusable, UsageError
@@ -29,6 +28,7 @@ from aes_audit.evidence.store import Store
 KEY = digest({"key": 1})
 
 
+@pytest.mark.heavy
 def test_an_audit_leaves_the_same_objects_in_a_bucket_and_is_judged_by_who_may_only_read(
     s3: str,
     s3_service: S3Service,
@@ -38,6 +38,9 @@ def test_an_audit_leaves_the_same_objects_in_a_bucket_and_is_judged_by_who_may_o
     tiny_judge: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Models are loaded for this test alone.
+    from evidence.tiny_audit import TinyAudit, contents
+
     audit = TinyAudit(tiny_pipeline, tiny_clip, tiny_judge)
     expected = audit.collect(tmp_path / "store")
     assert audit.collect(Store(s3)) == expected
@@ -82,7 +85,7 @@ def test_a_store_is_the_same_in_google_cloud_storage(gs: str, tmp_path: Path) ->
     for address in (gs, str(tmp_path)):
         store = Store(address)
         store.put_image(KEY, b"not really a picture", {"seed": 1})
-        store.put_all_scores({digest({"number": number}): {"values": [number]} for number in range(40)})
+        store.put_all_scores({digest({"number": number}): {"values": [number]} for number in range(8)})
         assert store.read_image(store.image(KEY)) == b"not really a picture"  # type: ignore[arg-type]
         assert store.image(digest({"none": 1})) is None
         assert list(store.have_scores([digest({"none": 1})])) == [False]
@@ -121,7 +124,7 @@ def test_stores_are_merged_across_kinds_of_storage(s3: str, s3_service: S3Servic
 def test_a_bucket_is_asked_many_at_once_by_plans_too_and_where_it_is_merged_from(
     s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = [digest({"number": number}) for number in range(40)]
+    keys = [digest({"number": number}) for number in range(10)]
     store = Store(s3)
     store.put_all_scores({key: {"values": [1.0]} for key in keys[1:]})
     askers: list[str] = []
@@ -135,9 +138,9 @@ def test_a_bucket_is_asked_many_at_once_by_plans_too_and_where_it_is_merged_from
 
     for name in ("read", "size"):
         monkeypatch.setattr(ObjectStorage, name, heard(getattr(ObjectStorage, name)))
-    assert list(store.have_scores(keys)) == [False] + [True] * 39
-    assert merge_stores([s3], str(tmp_path / "other")).taken == 39
-    assert len(askers) == 40 + 39
+    assert list(store.have_scores(keys)) == [False] + [True] * 9
+    assert merge_stores([s3], str(tmp_path / "other")).taken == 9
+    assert len(askers) == 10 + 9
     assert threading.current_thread().name not in askers
 
 

@@ -30,7 +30,7 @@ store, me = Store(sys.argv[1]), int(sys.argv[2])
 """
 
 WRITER = """
-for number in range(12):
+for number in range(int(sys.argv[3])):
     shared, own = digest({"shared": number}), digest({"own": [me, number]})
     content = random.Random(number).randbytes(20_000)
     store.put_image(shared, content, {"number": number})
@@ -110,7 +110,7 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 def test_sixteen_processes_that_write_the_same_keys_lose_and_tear_nothing(tmp_path: Path) -> None:
     root = tmp_path / "store"
-    writers = [start(WRITER, root, me) for me in range(16)]
+    writers = [start(WRITER, root, me, "12") for me in range(16)]
     for writer in writers:
         finish(writer)
     assert_whole(Folder(root))
@@ -127,7 +127,7 @@ def test_sixteen_processes_that_write_the_same_keys_lose_and_tear_nothing(tmp_pa
 def test_killed_writers_leave_whole_objects_and_what_they_leave_is_swept(tmp_path: Path) -> None:
     root = tmp_path / "store"
     rng = random.Random(0)
-    for me in range(12):
+    for me in range(6):
         writer = start(ENDLESS, root, me)
         assert writer.stdout is not None
         assert writer.stdout.readline() == "started\n"
@@ -145,23 +145,23 @@ def test_killed_writers_leave_whole_objects_and_what_they_leave_is_swept(tmp_pat
 
 
 def test_processes_that_write_into_one_bucket_lose_and_tear_nothing(s3: str, s3_service: S3Service) -> None:
-    _write_together(s3, s3_service, writers=2)
+    _write_together(s3, s3_service, writers=2, each=4)
 
 
 @pytest.mark.heavy
 def test_sixteen_processes_that_write_into_one_bucket_lose_and_tear_nothing(s3: str, s3_service: S3Service) -> None:
-    _write_together(s3, s3_service, writers=16)
+    _write_together(s3, s3_service, writers=16, each=12)
 
 
-def _write_together(address: str, service: S3Service, *, writers: int) -> None:
-    started = [start(WRITER, address, me) for me in range(writers)]
+def _write_together(address: str, service: S3Service, *, writers: int, each: int) -> None:
+    started = [start(WRITER, address, me, str(each)) for me in range(writers)]
     for writer in started:
         finish(writer)
     place, store = Bucket(address, service.client), Store(address)
     assert_whole(place)
-    assert len(place.contents()) == 12 * (3 + writers)
-    own = [digest({"own": [me, number]}) for me in range(writers) for number in range(12)]
-    assert list(store.all_scores(own)) == [{"me": me} for me in range(writers) for _ in range(12)]
+    assert len(place.contents()) == each * (3 + writers)
+    own = [digest({"own": [me, number]}) for me in range(writers) for number in range(each)]
+    assert list(store.all_scores(own)) == [{"me": me} for me in range(writers) for _ in range(each)]
 
 
 @pytest.mark.heavy

@@ -51,7 +51,7 @@ def service() -> Iterator[Silent]:
     [
         ("s3", "many"),
         pytest.param("s3", "one", marks=pytest.mark.heavy),
-        ("gs", "one"),
+        pytest.param("gs", "one", marks=pytest.mark.heavy),
         pytest.param("gs", "many", marks=pytest.mark.heavy),
     ],
 )
