@@ -19,6 +19,7 @@ stage: seconds of one device, over all devices, stages and seeds.
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -95,6 +96,8 @@ class Limits:
     """With more of them, the store would have to give more than it gives many clients together."""
     driver: float
     """With more of them, the devices wait longer for the driver's own work than they take."""
+    tasks: float
+    """With more of them, the driver does not hand out tasks as quickly as they are done."""
 
 
 def limits(setup: Setup, work: Work) -> Limits:
@@ -107,16 +110,20 @@ def limits(setup: Setup, work: Work) -> Limits:
         (setup.driver.image_key, store.look_image) if work.draws else (setup.driver.score_key, store.look_scores)
     )
     alone = key + max(store.absent.alone, store.absent.shared) + max(found.alone, found.shared)
-    return Limits(work.seconds / asked if asked else float("inf"), work.seconds / alone if alone else float("inf"))
+    size = setup.pool.size(math.ceil(setup.images / work.batch), setup.devices // setup.lanes)
+    handed = setup.pool.task / (size * work.batch)
+    return Limits(*(work.seconds / each if each else math.inf for each in (asked, alone, handed)))
 
 
 def _stages(setup: Setup, outcomes: Sequence[Outcome]) -> Iterator[str]:
-    yield "| stage | seconds per image | devices until the store is full | until the driver takes as long | hours |"
-    yield "|---|---|---|---|---|"
+    heads = ["stage", "seconds per image", "devices until the store is full", "until the driver takes as long"]
+    yield f"| {' | '.join(heads)} | until handing out is full | hours |"
+    yield "|---" * (len(heads) + 2) + "|"
     for work in setup.works:
         bound = limits(setup, work)
         hours = statistics.median(outcome.stages[work.name].elapsed for outcome in outcomes) / 3600
-        yield f"| {work.name} | {work.seconds:.3f} | {bound.store:,.0f} | {bound.driver:,.0f} | {hours:.2f} |"
+        most = " | ".join(f"{each:,.0f}" for each in (bound.store, bound.driver, bound.tasks))
+        yield f"| {work.name} | {work.seconds:.3f} | {most} | {hours:.2f} |"
 
 
 def _line(name: str, setup: Setup, outcomes: Sequence[Outcome], price: float | None) -> str:

@@ -69,7 +69,7 @@ def collected(said: argparse.Namespace) -> None:
         from aes_audit.evidence.engines.ray_engine import RayEngine
         from aes_audit.evidence.engines.spec import RaySettings
 
-        engine = RayEngine(settings=RaySettings(actors=2))
+        engine = RayEngine(settings=RaySettings(actors=2, cpus=0.5))
     with quiet_libraries():
         collect_pairs(
             generator_of(said.model),

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from cluster import PARTS, limits, main, parser, setup_of, shares
 from cluster_rates import MEASURED, read_rates
+from cluster_setup import Pool, StoreRates
 from simulated_cluster import simulated
 
 SMALL = ["--models=1", "--pairs=64", "--devices=4", "--seeds=2"]
@@ -49,6 +50,21 @@ def test_beyond_its_limit_of_devices_a_stage_takes_what_the_store_takes() -> Non
     assert few.elapsed - few.driver > 1.9 * least
     assert many.elapsed - many.driver == pytest.approx(least, rel=0.1)
     assert more.elapsed - more.driver == pytest.approx(least, rel=0.1)
+
+
+def test_beyond_its_limit_of_devices_a_stage_takes_what_handing_out_takes() -> None:
+    said = parser().parse_args([*SMALL, "--pairs=20000", "--score=0.01", "--load=0", "--spread=0", "--uneven=0"])
+    setup = replace(setup_of(said, read_rates()), store=StoreRates())
+    # Tasks of one size, however many devices there are.
+    stage = replace(setup, works=setup.works[1:2], pool=Pool(task=0.02, batches=2, ahead=2))
+    bound = limits(stage, stage.works[0]).tasks
+    assert bound == pytest.approx(0.01 * 64 / 0.02)
+    few, many = (
+        simulated(replace(stage, devices=round(part * bound))).stages[stage.works[0].name] for part in (0.5, 3)
+    )
+    least = 40_000 / 64 * 0.02
+    assert few.elapsed - few.driver > 1.9 * least
+    assert many.elapsed - many.driver == pytest.approx(least, rel=0.1)
 
 
 def test_an_assumed_store_answers_thirty_two_requests_of_a_client_at_once() -> None:
