@@ -117,11 +117,7 @@ def _connect(address: str) -> None:
             asked = "start a cluster on this machine" if own else f"join the cluster at {address!r}"
             raise EngineUnreachable(f"--engine=ray: cannot {asked}: {_reason(error)}") from error
     # Its own lines would break our bar; they are in the session folder all the same.
-    logger = logging.getLogger("ray.data")
-    # From a second session on they reach whoever keeps lines with their tracebacks, as pytest does: those refer to the
-    # processes of the pool before, which are then never ended, and the next pool waits for their room.
-    logger.propagate = False
-    for handler in logger.handlers:
+    for handler in logging.getLogger("ray.data").handlers:
         if handler.name == "console":
             handler.setLevel(logging.CRITICAL + 1)
 
