@@ -61,6 +61,8 @@ class AuditRun:
         self._started = time.time()
         self._complaint: str | None = None
         self._stopped = False
+        self.plan: RunPlan | None = None
+        """What the run would do, once --audit-plan has found it out."""
         self.config: AuditConfig = read_config(pytest_config)
         self.entries: list[Entry] = []
         self.is_worker = hasattr(pytest_config, "workerinput")
@@ -150,14 +152,18 @@ class AuditRun:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         """With --audit-plan, run no test; pytest calls this when all of them are collected."""
-        return True if self.config.plan and not session.testsfailed else None
+        if not self.config.plan or session.testsfailed:
+            return None
+        try:
+            self.plan = self._planned()
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from None
+        return True
 
-    @cached_property
-    def plan(self) -> RunPlan | None:
-        """What the run would do; None unless --audit-plan asks for it."""
+    def _planned(self) -> RunPlan | None:
         from aes_audit.live.session import LiveSession
 
-        if not (self.config.plan and self.opened and isinstance(self.session, LiveSession)):
+        if not (self.opened and isinstance(self.session, LiveSession)):
             return None
         from aes_audit.live.forecast import plan_run
 
@@ -224,9 +230,9 @@ class AuditRun:
             return True
         if not (self.opened or self.entries):
             return True
-        if self.plan:
+        if self.config.plan:
             with self._complaining():
-                self._write_plan(self.plan)
+                self._write_plan()
             return self._complaint is None
         with self._complaining():
             self._write({**run_provenance(self.session.provenance(), self._started), "interrupted": interrupted})
@@ -247,10 +253,10 @@ class AuditRun:
         except UsageError as error:
             self._complaint = self._complaint or str(error)
 
-    def _write_plan(self, plan: RunPlan) -> None:
-        if self.config.json_path:
+    def _write_plan(self) -> None:
+        if self.plan and self.config.json_path:
             run = run_provenance(self.session.provenance(), self._started)
-            write_results(self.config.json_path, run, [], plan=plan.record)
+            write_results(self.config.json_path, run, [], plan=self.plan.record)
 
     def _write(self, run: Mapping[str, Any]) -> None:
         if self.config.json_path:
@@ -267,8 +273,8 @@ class AuditRun:
 
         With -q only what is not as it should be, and the counts.
         """
-        if self.plan:
-            yield from map(Line, forecast_lines(self.plan))
+        if self.config.plan:
+            yield from map(Line, forecast_lines(self.plan) if self.plan else ())
             if self._complaint:
                 yield Line(f"ERROR: {self._complaint}", "error")
             return

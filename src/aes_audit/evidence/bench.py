@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aes_audit.evidence.art_pictures import Picture, Unopened, Unreadable
 from aes_audit.evidence.keys import score_key
+from aes_audit.evidence.rates import Stopwatch
 from aes_audit.evidence.scorers import NO_SCORE, Kept, Question, Scorer, recorded, reward_scorer, score_record
 from aes_audit.evidence.store import ImageRecord, Store
 from aes_audit.rewards.protocol import Answer, ResolvedReward
@@ -99,25 +100,43 @@ class Bench:
         asked = _question(key, shown)
         return Known(key, None, {name: recorded(each, asked) for name, each in zip(self.scorers, scores, strict=True)})
 
-    def answer(self, batch: Sequence[Shown]) -> None:
-        """Ask what is not known about a batch, which is decoded for that, and keep it."""
+    def to_show(self, batch: Sequence[tuple[Shown, Known]]) -> Iterator[tuple[str, Sequence[Shown]]]:
+        """What `answer` would show: a reward, and a part of the batch of which it has not answered everything.
+
+        Nothing is decoded; a picture that turns out to be unreadable is counted.
+        """
+        there = [(shown, found.key) for shown, found in batch if found.key is not None]
+        for name in self.scorers:
+            lacking = [found.scores[name] is None for _, found in batch if found.key is not None]
+            if not any(lacking):
+                continue
+            for part in [there] if all(lacking) else _sized(there):
+                if any(_lacks(batch, shown, name) for shown, _ in part):
+                    yield name, [shown for shown, _ in part]
+
+    def answer(self, batch: Sequence[Shown], watches: Mapping[str, Stopwatch]) -> None:
+        """Ask what is not known about a batch, which is decoded for that, and keep it; `watches` time each reward."""
         known = list(zip(batch, self.known(batch), strict=True))
         # The parts of a batch depend on its pictures alone and not on what is stored: a score never depends on
         # which run it was made in.
         for part in _parts([(shown, found.key) for shown, found in known if found.key is not None], self.store):
             wanted = [name for name in self.scorers if any(_lacks(known, shown, name) for shown, _, _ in part)]
             for name in wanted:
-                self._ask(self.scorers[name], part)
+                self._ask(self.scorers[name], part, watches[name])
 
-    def _ask(self, scorer: Scorer, part: Sequence[tuple[Shown, str, Image]]) -> None:
+    def _ask(self, scorer: Scorer, part: Sequence[tuple[Shown, str, Image]], watch: Stopwatch) -> None:
         questions = [_question(key, shown) for shown, key, _ in part]
-        answered = scorer.load()([image for _, _, image in part], [question.queries for question in questions])
+        ask = scorer.load()
+        watch.start()
+        answered = ask([image for _, _, image in part], [question.queries for question in questions])
         self.store.put_all_scores(
             {
                 score_key(scorer.identity, key, question.queries): score_record(scorer, question, answers)
                 for (_, key, _), question, answers in zip(part, questions, answered, strict=True)
             }
         )
+        watch.stop()
+        watch.items += len(part)
 
 
 def _key(shown: Shown) -> str | Unreadable:
@@ -155,6 +174,24 @@ def _parts(batch: Sequence[tuple[Shown, str]], store: Store) -> Iterator[list[tu
             continue
         except Unreadable as error:
             store.put_scores(_fault_key(key), {"error": str(error)})
+    if part:
+        yield part
+
+
+def _sized(batch: Sequence[tuple[Shown, str]]) -> Iterator[list[tuple[Shown, str]]]:
+    """The runs that `_parts` gives where every picture can be decoded."""
+    part: list[tuple[Shown, str]] = []
+    held = 0
+    for shown, key in batch:
+        try:
+            size = shown.picture.size()
+        except (Unopened, Unreadable):
+            continue
+        if part and held + size > PIXELS:
+            yield part
+            part, held = [], 0
+        part.append((shown, key))
+        held += size
     if part:
         yield part
 

@@ -20,7 +20,7 @@ from aes_audit.generators.editing import EditRequest, ResolvedEditor
 from aes_audit.generators.protocol import ResolvedGenerator
 from aes_audit.prompts.pairs import PromptPair, PromptSet
 
-__all__ = ["EditSources", "choose_sources", "collect_edits"]
+__all__ = ["EditSources", "choose_sources", "collect_edits", "edit_jobs", "source_records"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def collect_edits(
     scorers = Scorers.of(instruments)
 
     def attempt(relied_on: list[ImageRecord]) -> list[Mapping[str, Any]]:
-        found = _source_records(sources, store, engine)
+        found = source_records(sources, store, engine)
         relied_on += found
         relied_on += (edited := _edited(editor, sources, found, store, engine))
         # Apart, because the sources have their scores already: in one batch they would be scored again.
@@ -81,7 +81,8 @@ def collect_edits(
     return Evidence.from_rows(until_intact(editor.name, store, attempt), source=editor.name)
 
 
-def _source_records(sources: EditSources, store: Store, engine: Engine) -> list[ImageRecord]:
+def source_records(sources: EditSources, store: Store, engine: Engine) -> list[ImageRecord]:
+    """The wide images that are edited, in order; what the store lacks is made by the engine."""
     # All images of the run, in its own batches: where one has to be made again it becomes the very picture it was.
     jobs = image_jobs(sources.plan)
     records = generate_images(sources.generator, jobs, store, engine)
@@ -89,15 +90,20 @@ def _source_records(sources: EditSources, store: Store, engine: Engine) -> list[
     return [wide[pair.id] for pair in sources.pairs]
 
 
-def _edited(
-    editor: ResolvedEditor, sources: EditSources, found: Sequence[ImageRecord], store: Store, engine: Engine
-) -> list[ImageRecord]:
-    """One record per source, in order; an edit without a source is missing for the source's reason."""
-    jobs = [
+def edit_jobs(sources: EditSources, found: Sequence[ImageRecord], store: Store) -> list[ImageJob]:
+    """What an editor is asked: every source that there is; `found` are those of `source_records`."""
+    return [
         ImageJob(pair.id, "edited", EditRequest(pair.wide, _seed(sources.plan, pair), StoredImage(store, record)))
         for pair, record in zip(sources.pairs, found, strict=True)
         if record.sha256 is not None
     ]
+
+
+def _edited(
+    editor: ResolvedEditor, sources: EditSources, found: Sequence[ImageRecord], store: Store, engine: Engine
+) -> list[ImageRecord]:
+    """One record per source, in order; an edit without a source is missing for the source's reason."""
+    jobs = edit_jobs(sources, found, store)
     made = iter(told_apart(jobs, generate_images(editor, jobs, store, engine)))
     return [
         next(made) if record.sha256 is not None else replace(record, error=f"its source is missing: {record.error}")

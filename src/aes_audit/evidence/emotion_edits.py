@@ -23,7 +23,7 @@ from aes_audit.generators.protocol import ImageRequest
 from aes_audit.prompts.emotion import EmotionTemplate, EmotionTemplates
 from aes_audit.rewards.protocol import ResolvedReward
 
-__all__ = ["EditedTuples", "collect_edited_emotion"]
+__all__ = ["EditedTuples", "collect_edited_emotion", "edit_jobs", "happy_jobs", "made_tuples"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +59,50 @@ def collect_edited_emotion(
     bench = Bench.of(tuples.digest, rewards, store)
 
     def attempt(relied_on: list[ImageRecord]) -> list[Mapping[str, Any]]:
-        happy = _happy(tuples, store, engine)
-        relied_on += happy.values()
-        edited = _edited(tuples, happy, store, engine)
-        relied_on += edited.values()
-        records = {**{(item, HAPPY): record for item, record in happy.items()}, **edited}
-        made = [_tuple(tuples, one, records, store) for one in tuples.templates.templates]
+        made = made_tuples(tuples, store, engine, relied_on)
         return list(tuple_rows(model, made, bench, engine))
 
     return Evidence.from_rows(until_intact(model, store, attempt), source=model)
 
 
-def _happy(tuples: EditedTuples, store: Store, engine: Engine) -> dict[str, ImageRecord]:
-    """Item -> its happy image."""
-    jobs = [
+def made_tuples(tuples: EditedTuples, store: Store, engine: Engine, relied_on: list[ImageRecord]) -> list[EmotionTuple]:
+    """Faces and edits, made where the store lacks them; `relied_on` learns which images they are."""
+    happy = _happy(tuples, store, engine)
+    relied_on += happy.values()
+    edited = _edited(tuples, happy, store, engine)
+    relied_on += edited.values()
+    records = {**{(item, HAPPY): record for item, record in happy.items()}, **edited}
+    return [_tuple(tuples, one, records, store) for one in tuples.templates.templates]
+
+
+def happy_jobs(tuples: EditedTuples) -> list[ImageJob]:
+    """The happy faces, as they are drawn."""
+    return [
         ImageJob(one.id, HAPPY, ImageRequest(one.prompt(HAPPY), tuples.seed(one, HAPPY)))
         for one in tuples.templates.templates
     ]
+
+
+def edit_jobs(tuples: EditedTuples, happy: Mapping[str, ImageRecord], store: Store) -> list[ImageJob]:
+    """The edits of the faces that there are; `happy` are they by item."""
+    return [
+        ImageJob(
+            one.id,
+            emotion,
+            EditRequest(one.prompt(emotion), tuples.seed(one, emotion), StoredImage(store, happy[one.id])),
+        )
+        for one, emotion in _asked(tuples)
+        if happy[one.id].sha256 is not None
+    ]
+
+
+def _asked(tuples: EditedTuples) -> list[tuple[EmotionTemplate, str]]:
+    return [(one, emotion) for one in tuples.templates.templates for emotion in EMOTIONS if emotion != HAPPY]
+
+
+def _happy(tuples: EditedTuples, store: Store, engine: Engine) -> dict[str, ImageRecord]:
+    """Item -> its happy image."""
+    jobs = happy_jobs(tuples)
     records = told_apart(jobs, generate_images(tuples.editor.model, jobs, store, engine))
     return {job.item: record for job, record in zip(jobs, records, strict=True)}
 
@@ -84,22 +111,13 @@ def _edited(
     tuples: EditedTuples, happy: Mapping[str, ImageRecord], store: Store, engine: Engine
 ) -> dict[tuple[str, str], ImageRecord]:
     """Item and emotion -> the edit; one without a happy image is missing for that image's reason."""
-    asked = [(one, emotion) for one in tuples.templates.templates for emotion in EMOTIONS if emotion != HAPPY]
-    jobs = [
-        ImageJob(
-            one.id,
-            emotion,
-            EditRequest(one.prompt(emotion), tuples.seed(one, emotion), StoredImage(store, happy[one.id])),
-        )
-        for one, emotion in asked
-        if happy[one.id].sha256 is not None
-    ]
+    jobs = edit_jobs(tuples, happy, store)
     records = told_apart(jobs, generate_images(tuples.editor, jobs, store, engine))
     made = {(job.item, job.image): record for job, record in zip(jobs, records, strict=True)}
     return {
         (one.id, emotion): made.get((one.id, emotion))
         or replace(happy[one.id], error=f"its happy image is missing: {happy[one.id].error}")
-        for one, emotion in asked
+        for one, emotion in _asked(tuples)
     }
 
 

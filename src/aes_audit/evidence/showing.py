@@ -10,7 +10,7 @@ from aes_audit.evidence.batches import planned
 from aes_audit.evidence.bench import Bench, Known, Shown
 from aes_audit.evidence.engines.local import LocalEngine
 from aes_audit.evidence.engines.protocol import Batch, Engine
-from aes_audit.evidence.rates import ELSEWHERE, Rate
+from aes_audit.evidence.rates import ELSEWHERE, Rate, Stopwatch, keep_rate
 from aes_audit.evidence.scorers import BATCH
 from aes_audit.evidence.store import Store
 
@@ -68,6 +68,7 @@ class _BenchHands:
     def __init__(self, bench: Bench) -> None:
         """Load nothing yet."""
         self._bench = bench
+        self._watches = {name: Stopwatch() for name in bench.scorers}
 
     def __enter__(self) -> _BenchHands:
         return self
@@ -77,15 +78,19 @@ class _BenchHands:
 
     @property
     def timed(self) -> Rate:
-        """Nothing: the time of several rewards together is nobody's rate."""
+        """Nothing: the time of several rewards together is nobody's rate. `finish` keeps those of each."""
         return Rate(0, 0.0)
 
     def take(self, batch: Batch) -> None:
         """Ask every reward what it was not asked."""
-        self._bench.answer([shown for _, shown in batch.entries])
+        self._bench.answer([shown for _, shown in batch.entries], self._watches)
 
     def finish(self) -> None:
-        """Everything is stored already."""
+        """Keep how fast each reward was since it was last asked; everything else is stored already."""
+        # Of processes that end at once one may be lost, and what stays is a rate all the same.
+        for name, scorer in self._bench.scorers.items():
+            timed, self._watches[name] = self._watches[name].rate, Stopwatch()
+            keep_rate(self._bench.store, scorer.identity, scorer.device, timed)
 
 
 @dataclass(frozen=True, slots=True)

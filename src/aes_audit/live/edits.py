@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from aes_audit.errors import UsageError
+from aes_audit.errors import InfrastructureError, UsageError
 from aes_audit.generators.editing import STRENGTH, ResolvedEditor
 from aes_audit.generators.resolve import DiffusersModel
 from aes_audit.live.account import short
@@ -80,17 +81,59 @@ class LiveEdits:
         return collect_edits(self.editors[model], self.sources, self._instruments, session.store, session.engine)
 
     def work(self, model: str) -> Iterator[Work]:
-        """At most so many edits: the sources, whose scores are there by then, are chosen by what is found in them."""
-        from aes_audit.evidence.measuring import Scorers
-        from aes_audit.evidence.workload import drawing, scoring
+        """What is left of the edits; at most so many, until the images are there that they are chosen among.
 
-        count = self.planned("edit_shift")
-        yield drawing(self.editors[model], self.set, model, count, 0, at_most=True)
+        The sources have their scores by then: they are chosen by what is found in them.
+        """
+        known = self._known_sources
+        return self._counted(model, known) if known else self._at_most(model)
+
+    @property
+    def _known_sources(self) -> EditSources | None:
+        """The sources, where the store says which they are; nothing is made or asked for it."""
+        from aes_audit.evidence.engines.looking import LookingEngine
+
+        session = self._session
+        # Judges that look are asked by no engine, and asking costs money.
+        if any(session.questions.left(judge) for judge in session.preferences.onlookers):
+            return None
+        assert isinstance(session.engine, LookingEngine)
+        try:
+            return self.sources
+        except InfrastructureError:
+            return None
+
+    def _counted(self, model: str, sources: EditSources) -> Iterator[Work]:
+        from aes_audit.evidence.editing import edit_jobs, source_records
+        from aes_audit.evidence.measuring import Scorers
+        from aes_audit.evidence.workload import drawn_work, scored_work
+
+        session = self._session
+        found = source_records(sources, session.store, session.engine)
+        jobs = edit_jobs(sources, found, session.store)
+        drawn, records = drawn_work(self.editors[model], jobs, self.set, session.store)
+        yield replace(drawn, model=model)
+        by_id = {pair.id: pair for pair in sources.pairs}
+        texts = [(by_id[job.item].original, by_id[job.item].wide) for job in jobs]
         scorers = Scorers.of(self._instruments)
         for reward in scorers.rewards.values():
-            yield scoring(reward, self.set, model, count, 0, 2 * count, at_most=True)
+            yield scored_work(reward, self.set, model, zip(records, texts, strict=True), session.store)
         if scorers.judge:
-            yield scoring(scorers.judge, self.set, model, count, 0, len(DIMENSIONS) * count, at_most=True)
+            asked = ((record, DIMENSIONS) for record in records)
+            yield scored_work(scorers.judge, self.set, model, asked, session.store)
+
+    def _at_most(self, model: str) -> Iterator[Work]:
+        from aes_audit.evidence.measuring import Scorers
+        from aes_audit.evidence.workload import Counted, drawing, scoring
+
+        count = self.planned("edit_shift")
+        yield drawing(self.editors[model], self.set, model, Counted.afresh(count, count), at_most=True)
+        scorers = Scorers.of(self._instruments)
+        for reward in scorers.rewards.values():
+            yield scoring(reward, self.set, model, Counted.afresh(count, 2 * count), at_most=True)
+        if scorers.judge:
+            asked = Counted.afresh(count, len(DIMENSIONS) * count)
+            yield scoring(scorers.judge, self.set, model, asked, at_most=True)
 
     @property
     def _instruments(self) -> Instruments:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -212,18 +213,46 @@ class LiveEditedTuples(LiveEmotion):
         return collect_edited_emotion(self.tuples, model, self.rewards, self.session.store, self.session.engine)
 
     def work(self, model: str) -> Iterator[Work]:
-        """At most so many faces and edits: there is no edit of a face that could not be drawn."""
+        """Faces and their edits; at most so many edits and scores, until the faces are there that they are made of."""
+        from aes_audit.evidence.emotion_edits import edit_jobs, happy_jobs
+        from aes_audit.evidence.workload import Counted, drawing, drawn_work
+
+        store, editor = self.session.store, self.tuples.editor
+        jobs = happy_jobs(self.tuples)
+        drawn, records = drawn_work(editor.model, jobs, self.set, store)
+        yield replace(drawn, model=model)
+        if drawn.left:
+            edits = len(self.items) * (len(EMOTIONS) - 1)
+            yield drawing(editor, self.set, model, Counted.afresh(edits, edits), at_most=True)
+            yield from self._scores_at_most(model)
+            return
+        happy = {job.item: record for job, record in zip(jobs, records, strict=True)}
+        edited, _ = drawn_work(editor, edit_jobs(self.tuples, happy, store), self.set, store)
+        yield replace(edited, model=model)
+        yield from self._scores_at_most(model) if edited.left else self._scores(model)
+
+    def _scores_at_most(self, model: str) -> Iterator[Work]:
         from aes_audit.evidence.emotion import captions_of
         from aes_audit.evidence.scorers import reward_scorer
-        from aes_audit.evidence.workload import drawing, scoring
+        from aes_audit.evidence.workload import Counted, scoring
 
-        faces, editor = len(self.items), self.tuples.editor
-        edits = faces * (len(EMOTIONS) - 1)
-        yield drawing(editor.model, self.set, model, faces, 0, at_most=True)
-        yield drawing(editor, self.set, model, edits, 0, at_most=True)
+        faces = len(self.items)
         answers = faces * sum(len(captions_of(emotion)) for emotion in EMOTIONS)
         for reward in self.rewards:
-            yield scoring(reward_scorer(reward), self.set, model, faces + edits, 0, answers, at_most=True)
+            asked = Counted.afresh(faces * len(EMOTIONS), answers)
+            yield scoring(reward_scorer(reward), self.set, model, asked, at_most=True)
+
+    def _scores(self, model: str) -> Iterator[Work]:
+        from aes_audit.evidence.bench import Bench
+        from aes_audit.evidence.emotion import faces_shown
+        from aes_audit.evidence.emotion_edits import made_tuples
+        from aes_audit.evidence.engines.looking import LookingEngine
+        from aes_audit.evidence.workload import shown_work
+
+        store = self.session.store
+        made = made_tuples(self.tuples, store, LookingEngine(), [])
+        bench = Bench.of(self.tuples.digest, self.rewards, store)
+        return shown_work(bench, self.set, model, [shown for *_, shown in faces_shown(made)])
 
 
 def live_emotion(session: LiveSession) -> LiveEmotion | None:

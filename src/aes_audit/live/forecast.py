@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aes_audit.evidence.collecting import pairs_per_round
+from aes_audit.evidence.engines.looking import LookingEngine
 from aes_audit.evidence.rates import Rate, known_rate
 from aes_audit.evidence.workload import DRAWN, Work, pairs_work
 from aes_audit.gates.expectation import StopForecast, stop_forecast
@@ -30,14 +32,14 @@ class Step:
         """Device-seconds for what is left; None where the rate is unknown."""
         if not self.work.left:
             return 0.0
-        return None if self.rate is None else self.work.left * self.rate.seconds / self.rate.items
+        return None if self.rate is None else self.work.counted.run * self.rate.seconds / self.rate.items
 
     @property
     def usd(self) -> float | None:
         """What is left costs so many US dollars if no answer must be repeated; None for an unknown price."""
         if not (self.work.paid and self.work.left):
             return 0.0
-        return None if self.work.price is None else self.work.left * self.work.price
+        return None if self.work.price is None else self.work.counted.run * self.work.price
 
     @property
     def bytes(self) -> float | None:
@@ -56,10 +58,12 @@ class Step:
             "who": work.who,
             "set": work.set,
             "model": work.model,
-            "total": work.total,
-            "stored": work.stored,
+            "total": work.counted.total,
+            "stored": work.counted.stored,
             "left": work.left,
-            "answers": work.answers,
+            "run": work.counted.run,
+            "answers": work.counted.answers,
+            "forward_passes": work.passes,
             "at_most": work.at_most,
             "device": work.device,
             "per_second": self.rate.items / self.rate.seconds if self.rate and self.rate.seconds else None,
@@ -96,10 +100,21 @@ class RunPlan:
 
 
 def plan_run(session: LiveSession) -> RunPlan:
-    """The work of every case that was selected, tables that several cases read once."""
-    steps = tuple(_steps(session))
+    """The work of every case that was selected, tables that several cases read once. Raises StoreUnusable."""
+    with _looking(session):
+        steps = tuple(_steps(session))
     stops = {name: _stop(session, name) for name in session.generators if session.may_stop(name)}
     return RunPlan(steps, stops, session.config.early_stop, session.config.budget)
+
+
+@contextmanager
+def _looking(session: LiveSession) -> Iterator[None]:
+    """What is chosen from tables is found out with an engine that makes nothing."""
+    engine, session.engine = session.engine, LookingEngine()
+    try:
+        yield
+    finally:
+        session.engine = engine
 
 
 def _steps(session: LiveSession) -> Iterator[Step]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from aes_audit.device import pick_device
 from aes_audit.errors import UsageError
-from aes_audit.evidence.storage.address import local_folder
+from aes_audit.evidence.storage.address import folder_of, local_folder
 from aes_audit.gates.thresholds import Profile
 from aes_audit.generators.families import provenance_warnings
 from aes_audit.generators.registry import resolve_model
@@ -55,8 +55,11 @@ class PinnedSession(AuditSession):
         """Where images and scores are kept."""
         from aes_audit.evidence.store import Store
 
-        part = self.config.part
-        return Store(self.config.store, looked_at=self.config.plan, sharing="" if part.is_whole else str(part))
+        part, folder = self.config.part, folder_of(self.config.store)
+        # Where a file is in its place nothing can be made, and opening it as a run does says so.
+        blocked = folder is not None and any(place.is_file() for place in (folder, *folder.parents))
+        looked_at = self.config.plan and not blocked
+        return Store(self.config.store, looked_at=looked_at, sharing="" if part.is_whole else str(part))
 
     @cached_property
     def fingerprints(self) -> Path:

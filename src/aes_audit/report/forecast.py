@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from aes_audit.endpoints.budget import dollars
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["forecast_lines"]
 
-_HEAD = ("who", "does", "total", "stored", "to do", "device time", "bytes", "USD")
+_HEAD = ("who", "does", "total", "stored", "to do", "passes", "device time", "bytes", "USD")
 _UNKNOWN = "unknown"
 
 
@@ -25,10 +25,14 @@ def forecast_lines(plan: RunPlan) -> Iterator[str]:
     rows = [_row(who, does, steps) for (who, does), steps in groups.items()]
     rows.append(("together", "", "", "", "", *_sums(plan.steps)))
     yield from _table([_HEAD, *rows])
+    if any(step.work.counted.run > step.work.left for step in plan.steps):
+        yield "run: so many go through the model, since a batch of which one is missing is run whole"
     if any(step.work.at_most for step in plan.steps):
         yield "<= at most: what is edited is chosen among images that are drawn first"
     if any(step.seconds is None for step in plan.steps):
         yield "unknown time or bytes: nothing of it was measured on this kind of device in this store yet"
+    if any(step.work.passes is None for step in plan.steps):
+        yield "unknown passes: of a hosted model, or one whose pipeline or scheduler is not known here"
     yield f"budget: {'no --audit-budget' if plan.budget_usd is None else dollars(plan.budget_usd)}"
     yield from _stops(plan)
     yield "nothing was made: this was --audit-plan"
@@ -36,29 +40,45 @@ def forecast_lines(plan: RunPlan) -> Iterator[str]:
 
 def _row(who: str, does: str, steps: Sequence[Step]) -> tuple[str, ...]:
     works = [step.work for step in steps]
-    total, answers = sum(work.total for work in works), sum(work.answers for work in works)
-    mark = "<= " if any(work.at_most for work in works) else ""
+    total, answers = (sum(getattr(work.counted, name) for work in works) for name in ("total", "answers"))
+    mark = _mark(steps)
     counted = f"{does}, {answers:,} answers" if answers != total else does
-    left = sum(work.left for work in works)
-    return (who, counted, f"{mark}{total:,}", f"{total - left:,}", f"{mark}{left:,}", *_sums(steps))
+    left, run = sum(work.left for work in works), sum(work.counted.run for work in works)
+    to_do = f"{mark}{left:,}" + (f", {run:,} run" if run != left else "")
+    return (who, counted, f"{mark}{total:,}", f"{total - left:,}", to_do, *_sums(steps))
 
 
-def _sums(steps: Sequence[Step]) -> tuple[str, str, str]:
-    """Device time, bytes and money; one unknown part makes a sum unknown."""
-    paid = any(step.work.paid for step in steps)
+def _mark(steps: Sequence[Step]) -> str:
+    return "<= " if any(step.work.at_most for step in steps) else ""
+
+
+def _sums(steps: Sequence[Step]) -> tuple[str, str, str, str]:
+    """Forward passes, device time, bytes and money; one unknown part makes a sum unknown."""
+    own = [step for step in steps if not step.work.paid]
+    paid = [step for step in steps if step.work.paid]
     return (
-        _sum((step.seconds for step in steps if not step.work.paid), _duration),
-        _sum((step.bytes for step in steps), _size),
-        _sum((step.usd for step in steps), dollars) if paid else "-",
+        _sum(steps, lambda step: step.work.passes, _count),
+        _sum(own, lambda step: step.seconds, _duration),
+        _sum(steps, lambda step: step.bytes, _size),
+        _sum(paid, lambda step: step.usd, dollars),
     )
 
 
-def _sum(parts: Iterable[float | None], shown: Callable[[float], str]) -> str:
-    found = list(parts)
-    known = sum(part for part in found if part is not None)
-    if None in found:
-        return f"{shown(known)} + {_UNKNOWN}" if known else _UNKNOWN
-    return shown(known) if known else "-"
+def _sum(steps: Sequence[Step], part: Callable[[Step], float | None], shown: Callable[[float], str]) -> str:
+    """`<=` where a part that counts is at most so much."""
+    parts = [(step, part(step)) for step in steps]
+    known = sum(found for _, found in parts if found is not None)
+    mark = _mark([step for step, found in parts if found])
+    if any(found is None for _, found in parts):
+        return f"{mark}{shown(known)} + {_UNKNOWN}" if known else _UNKNOWN
+    return f"{mark}{shown(known)}" if known else "-"
+
+
+def _count(number: float) -> str:
+    for size, unit in ((1e9, "G"), (1e6, "M")):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return f"{number:,.0f}"
 
 
 def _duration(seconds: float) -> str:
