@@ -88,9 +88,9 @@ def test_a_store_that_cannot_be_used_is_refused_as_a_run_refuses_it(live: LivePr
 
     # What goes wrong only while things are looked up is one sentence too.
     live.run("--audit-pairs=3").assert_outcomes(passed=1)
-    room = next((live.root / ".aes_audit" / "images").iterdir())
-    shutil.rmtree(room.parent)
-    room.parent.write_text("a file where records should be")
+    scores = live.root / ".aes_audit" / "scores"
+    shutil.rmtree(scores)
+    scores.write_text("a file where records should be")
     result = live.run("--audit-plan")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: store: cannot use *a file is in the place of the folder*"])

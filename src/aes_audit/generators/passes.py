@@ -91,7 +91,7 @@ def _contrasts(model: DiffusersModel, defaults: PipelineDefaults) -> bool:
 
 def _pipeline(model: DiffusersModel) -> str:
     if model.weights.source.folder is None:
-        return _OF_FAMILY.get(model.entry.family, "") if model.entry else ""
+        return _OF_FAMILY.get(model.entry.family or "", "") if model.entry else ""
     return str(_read(model, PIPELINE_MARKER).get("_class_name", ""))
 
 

@@ -49,7 +49,10 @@ class LiveSession(PinnedSession):
         self.refuse_floating()
         for gate in self.gates:
             refuse_unreachable(thresholds.path, gate, self.planned(gate.metric))
-        if not config.plan:
+        if config.plan:
+            # A store that cannot be read is told here, where one sentence ends the run.
+            _ = self._begins_to_draw
+        else:
             self._refuse_unready()
 
     def _refuse_unready(self) -> None:
