@@ -15,12 +15,15 @@ from evidence.galleries import Counting, gallery
 from PIL import Image, ImageFile
 
 from aes_audit.errors import InfrastructureError
-from aes_audit.evidence.art import collect_art, shuffled_captions
+from aes_audit.evidence.art import collect_art, exhibits, shuffled_captions
 from aes_audit.evidence.art_pictures import FilePicture
 from aes_audit.evidence.artworks import ArtSet, read_art
+from aes_audit.evidence.bench import Bench, Shown
 from aes_audit.evidence.engines.local import LocalEngine
+from aes_audit.evidence.rates import ELSEWHERE, known_rate
 from aes_audit.evidence.store import Store
 from aes_audit.evidence.table import Evidence
+from aes_audit.evidence.workload import shown_work
 from aes_audit.rewards.protocol import Answer
 
 
@@ -275,3 +278,38 @@ def test_an_art_set_is_a_value(tmp_path: Path) -> None:
     one, two = read_art(str(folder)), read_art(str(folder))
     assert isinstance(one, ArtSet)
     assert one == two
+
+
+def test_a_plan_counts_the_pictures_that_each_reward_is_shown_and_each_is_timed(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    art = read_art(str(gallery(tmp_path / "art", 70)))
+    shown = [exhibit.shown for exhibit in exhibits(art)]
+    # Four pictures of 12 x 12 are decoded at a time.
+    monkeypatch.setattr("aes_audit.evidence.bench.PIXELS", 4 * 144)
+
+    def planned(*rewards: Counting) -> dict[str, tuple[int, int, int | None]]:
+        works = shown_work(Bench.of(art.digest, rewards, store), "art", "human", shown)
+        return {work.who: (work.left, work.counted.run, work.passes) for work in works}
+
+    def timed(name: str) -> int:
+        rate = known_rate(store, Counting(name).identity, ELSEWHERE)
+        return rate.items if rate else 0
+
+    assert planned(Counting("one")) == {"one": (70, 70, 140)}
+    collect_art(art, [Counting("one")], store, LocalEngine())
+    assert timed("one") == 70
+
+    # Two answers are lost, in two parts of four; a further reward has all to answer.
+    for place in (0, 69):
+        (scores,) = [file for file in (store.local / "scores").rglob("*.json") if asked_about(shown[place], file)]
+        scores.unlink()
+    assert planned(Counting("one"), Counting("two")) == {"one": (2, 6, 12), "two": (70, 70, 140)}
+    collect_art(art, [Counting("one"), Counting("two")], store, LocalEngine())
+    assert (timed("one"), timed("two")) == (76, 70)
+    assert planned(Counting("one"), Counting("two")) == {"one": (0, 0, 0), "two": (0, 0, 0)}
+
+
+def asked_about(shown: Shown, scores: Path) -> bool:
+    """Whether a file of scores is about a picture."""
+    return str(shown.picture.key()) in scores.read_text()

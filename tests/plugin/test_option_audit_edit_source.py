@@ -71,3 +71,31 @@ def test_an_unknown_source_and_a_profile_that_edits_nothing_are_usage_errors(pro
         result = project.run("--model=./model", *options)
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines([complaint])
+
+
+def test_a_plan_counts_edits_once_the_store_says_what_is_edited(project: LiveProject) -> None:
+    def planned() -> tuple[list[dict[str, object]], pytest.RunResult]:
+        found = project.run("--audit-plan", "--model=./model", "-k", "edit_shift", "--audit-json=plan.json")
+        steps = json.loads((project.root / "plan.json").read_text())["plan"]["steps"]
+        return [step for step in steps if step["set"] == "edits"], found
+
+    steps, shown = planned()
+    assert [(step["total"], step["left"], step["at_most"]) for step in steps] == [(3, 3, True)] * 3
+    shown.stdout.fnmatch_lines(["./model, editing * <= 3 * 0 * <= 3 *", "together * <= *", "<= at most: *"])
+
+    run = ("--model=./model", "-k", "edit_shift", "--audit-json=r.json")
+    project.run(*run).assert_outcomes(passed=2, deselected=1)
+    edited = json.loads((project.root / "r.json").read_text())["run"]["edits"]["edited"]
+    steps, shown = planned()
+    assert steps[0]["total"] == edited
+    assert {(step["stored"], step["left"], step["at_most"]) for step in steps} == {(edited, 0, False)}
+    assert "<=" not in shown.stdout.str().partition("who ")[2]
+
+    # One of them is gone: it is known which, and nothing else is to be done.
+    records = {file: json.loads(file.read_text())["record"] for file in project.root.glob(".aes_audit/images/*/*.json")}
+    next(file for file, record in records.items() if "source" in record).unlink()
+    steps, _ = planned()
+    assert (steps[0]["who"], steps[0]["left"], steps[0]["at_most"]) == ("./model, editing", 1, False)
+    # And where an image of a source's run is gone, nobody knows which are chosen.
+    next(file for file, record in records.items() if "source" not in record).unlink()
+    assert all(step["at_most"] for step in planned()[0])

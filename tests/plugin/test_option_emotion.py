@@ -106,3 +106,24 @@ def test_a_folder_with_the_name_of_an_audited_generator_is_refused(project: Live
 def test_without_a_reward_under_audit_there_are_no_tuples(project: LiveProject) -> None:
     result = project.run("--model=./model", "--emotion=faces", "--collect-only")
     result.stdout.no_fnmatch_line("*  emotion:*")
+
+
+def test_a_plan_counts_an_editors_pictures_as_far_as_they_are_known(project: LiveProject) -> None:
+    options = ("--reward=tiny/clip", "--emotion=edited:./model", "--audit-pairs=2", "-k", "emotion")
+
+    def planned() -> list[tuple[str, int, int, int, bool]]:
+        project.run("--audit-plan", *options, "--audit-json=plan.json")
+        steps = results(project, "plan.json")["plan"]["steps"]
+        return [(one["who"], one["total"], one["left"], one["run"], one["at_most"]) for one in steps]
+
+    assert planned() == [
+        ("./model", 2, 2, 2, False),
+        ("./model, editing", 6, 6, 6, True),
+        ("tiny/clip", 8, 8, 8, True),
+    ]
+    project.run(*options).assert_outcomes(passed=6)
+    assert [(who, left, run, at_most) for who, _, left, run, at_most in planned()] == [
+        ("./model", 0, 0, False),
+        ("./model, editing", 0, 0, False),
+        ("tiny/clip", 0, 0, False),
+    ]
