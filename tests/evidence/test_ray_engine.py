@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import socketserver
@@ -13,7 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from evidence.toy_stage import ToyOperator, ToyStage, kept_by, toy
+from evidence.toy_stage import ToyHands, ToyOperator, ToyStage, kept_by, toy
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aes_audit.errors import EngineUnreachable, InfrastructureError, UsageError
 from aes_audit.evidence.engines import ray_engine, ray_head
@@ -27,8 +30,9 @@ from aes_audit.evidence.engines.ray_actor import (
     outcomes,
     task_of,
 )
-from aes_audit.evidence.engines.ray_cluster import RayCluster
+from aes_audit.evidence.engines.ray_cluster import RayCluster, _fitting
 from aes_audit.evidence.engines.ray_engine import RayEngine
+from aes_audit.evidence.engines.ray_pool import _unheard
 from aes_audit.evidence.engines.spec import RaySettings
 from aes_audit.evidence.rates import Rate, known_rate
 from aes_audit.evidence.store import ChangedImageWarning, CorruptObject, Store
@@ -122,6 +126,33 @@ def test_a_model_that_does_not_load_is_loaded_three_times_and_no_more(store: Sto
     assert len((tmp_path / "log").read_text().splitlines()) == 3
 
 
+class Untimed(ToyHands):
+    """Nobody's rate, as with the rewards of a bench."""
+
+    @property
+    def timed(self) -> Rate:
+        """Nothing."""
+        return Rate(0, 0.0)
+
+
+class UntimedOperator(ToyOperator):
+    """Draws noise."""
+
+    def start(self, store: Store) -> ToyHands:
+        """Begin."""
+        return Untimed(self, store)
+
+
+@pytest.mark.parametrize("bad", [range(4), range(3, 7)], ids=["from the first one", "later"])
+def test_batches_that_fail_each_in_its_own_way_end_no_other_one(store: Store, bad: range) -> None:
+    prompts = [f"foreign{n}" if n in bad else f"p{n}" for n in range(10)]
+    stage = replace(toy(prompts, UntimedOperator()), batch=1)
+    found = performed(assignment(stage.operator, store), stage, store, task=1)
+    assert [each.error for each in found] == [
+        f"ZeroDivisionError: {prompt}" if prompt.startswith("foreign") else None for prompt in prompts
+    ]
+
+
 def test_a_machine_unlike_the_drivers_makes_nothing(store: Store, tmp_path: Path) -> None:
     stage = toy(["a"])
     found = performed(assignment(stage.operator, store, {**library_versions(), "torch": "1.0"}), stage, store)
@@ -148,6 +179,55 @@ def test_batches_are_handed_out_whole_in_tasks_for_all_processes(store: Store) -
     assert [request.prompt for _, request in plan.tasks[0][1].entries] == ["p3", "p4", "p5"]
     few = RayEngine(settings=RaySettings(actors=8)).plan(toy(PROMPTS[:4]), store)
     assert (few.workers, [len(task) for task in few.tasks]) == (2, [1, 1])
+
+
+@given(cpus=st.integers(1, 1024), gpus=st.integers(0, 16), share=st.sampled_from([0, 0.1, 0.25, 0.4, 1, 2]))
+def test_a_node_has_room_for_as_many_as_fit_and_for_one_that_takes_all_of_it(
+    cpus: int, gpus: int, share: float
+) -> None:
+    node = {"CPU": float(cpus), "GPU": float(gpus)}
+    assert _fitting(node, {"CPU": float(cpus), "GPU": 0}) == 1
+    assert _fitting(node, {"CPU": cpus + 0.01, "GPU": 0}) == 0
+    assert _fitting(node, {"CPU": 0.5, "GPU": 0}) == 2 * cpus
+    on_gpus = {0: cpus, 0.1: 10 * gpus, 0.25: 4 * gpus, 0.4: 2 * gpus, 1: gpus, 2: gpus // 2}[share]
+    assert _fitting(node, {"CPU": 1, "GPU": share}) == min(cpus, on_gpus)
+
+
+@pytest.mark.heavy
+def test_here_as_many_processes_work_as_were_asked_for_and_none_waits_for_room_that_never_comes(
+    store: Store, tmp_path: Path
+) -> None:
+    engine = RayEngine(settings=RaySettings(actors=3))
+    try:
+        engine.run(toy(PROMPTS, ToyOperator(seconds=0.5, log=tmp_path / "log")), store)
+    finally:
+        engine.close()
+    begun = (tmp_path / "log").read_text().splitlines()
+    assert len({line.partition("/")[0] for line in begun}) == 3
+    engine = RayEngine(settings=RaySettings(actors=1, cpus=4096))
+    try:
+        with pytest.raises(InfrastructureError, match=r"no node of the cluster has 4096 CPUs .* set cpus= and gpus=\."):
+            engine.run(toy(["one more"]), store)
+    finally:
+        engine.close()
+
+
+def test_lines_of_ray_reach_its_own_files_and_nobody_else_while_a_pool_is_at_work() -> None:
+    heard: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append(record.getMessage())
+
+    logger, listener = logging.getLogger("ray.data"), Listener()
+    logger.addHandler(listener)
+    try:
+        with _unheard():
+            logging.getLogger("ray.data._internal").error("within")
+        logging.getLogger("ray.data._internal").error("after")
+    finally:
+        logger.removeHandler(listener)
+    assert heard == ["after"]
 
 
 def test_what_is_complete_or_must_stay_here_needs_no_cluster(store: Store) -> None:

@@ -1,8 +1,4 @@
-"""Processes, nodes and drivers that die, of clusters of every kind: the evidence is that of an undisturbed run.
-
-Run it with `-p no:logging`, or the last test alone: pytest keeps what Ray Data logs from a second cluster on, and with
-the tracebacks the processes of a lost node's pool.
-"""
+"""Processes, nodes and drivers that die, of clusters of every kind: the evidence is that of an undisturbed run."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from aes_audit.evidence.rates import Rate
 from aes_audit.evidence.store import CorruptObject, Store
 from aes_audit.generators.protocol import ImageRequest
 
-__all__ = ["ToyOperator", "ToyStage", "kept_by", "toy"]
+__all__ = ["ToyHands", "ToyOperator", "ToyStage", "kept_by", "toy"]
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ __all__ = ["THREADS", "Assignment", "Outcome", "Performer", "Told", "library_ver
 THREADS = "OMP_NUM_THREADS"
 
 LOADS = 3
-"""Tasks in which a model may fail to load; those that follow fail at once."""
+"""Tasks that may fail alike, one after the other, before anything is done; those that follow fail at once."""
 
 _LIBRARIES = ("aes-audit", "torch", "diffusers", "transformers", "numpy", "pillow")
 """Those that decide what a pixel or a score is."""
@@ -87,7 +87,8 @@ class Performer:
         """Touch nothing: what is raised here would end the whole stage."""
         self._assignment = assignment
         self._at_work: tuple[Operator, Store, Hands] | None = None
-        self._failed_loads = 0
+        self._began = False
+        self._failed = 0
         self._last: Exception | None = None
 
     def __call__(self, task: pa.Table) -> pa.Table:
@@ -104,19 +105,22 @@ class Performer:
         return self._rows(batches, error)
 
     def _work(self, batches: Iterable[Batch]) -> None:
-        if self._last is not None and self._failed_loads >= LOADS:
+        if self._last is not None and self._failed >= LOADS:
             raise self._last
         operator, store, hands = self._at_work = self._at_work or _begun(self._assignment)
         try:
             try:
                 for batch in operator.left(store, batches):
                     hands.take(batch)
+                    self._began = True
             finally:
                 # What is under way is kept, whatever became of the batch after it.
                 hands.finish()
         except Exception as error:
+            if not (self._began or hands.timed.items):
+                # A model that cannot be loaded says the same every time.
+                self._failed = self._failed + 1 if str(error) == str(self._last) else 1
             self._last = error
-            self._failed_loads += not hands.timed.items
             raise
 
     def _rows(self, batches: Sequence[Batch], error: Exception | None) -> pa.Table:

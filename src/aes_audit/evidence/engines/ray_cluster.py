@@ -193,6 +193,15 @@ def _kept_signal() -> Iterator[None]:
 
 
 def _fitting(node: Mapping[str, float], wanted: Mapping[str, float]) -> int:
-    # A share of a GPU lies on one GPU: 0.4 fit twice into each.
-    shares = {name: int(1 / amount) if amount < 1 else 1 / amount for name, amount in wanted.items() if amount}
-    return int(min((int(node.get(name, 0) * share) for name, share in shares.items()), default=0))
+    cpus, gpus = wanted["CPU"], wanted["GPU"]
+    found = [_times(node.get("CPU", 0), cpus)] if cpus else []
+    if gpus:
+        there = node.get("GPU", 0)
+        # A share of a GPU lies on one GPU: 0.4 fit twice into each.
+        found.append(int(there) * _times(1, gpus) if gpus < 1 else _times(there, gpus))
+    return min(found, default=0)
+
+
+def _times(there: float, amount: float) -> int:
+    # 49 times a 49th is less than one.
+    return int(there / amount + 1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import uuid
@@ -34,6 +35,9 @@ _LONGEST = 8
 """Batches of a task at most: what a process that dies may have to do again, and how often the bar moves."""
 
 _PASSES = 2
+
+_UNIT = 1e-4
+"""Of a CPU: Ray knows no smaller part, and rounds to the nearest, so that three thirds would be too much."""
 
 
 class RayEngine:
@@ -89,6 +93,7 @@ class RayEngine:
                 return
             # Without a connection Ray would make one of its own.
             cluster = self._joined()
+            self._refuse_small(cluster, operator)
             done = stage.total - plan.wanted
             with (
                 _assignment(operator, store, self._threads) as assignment,
@@ -146,21 +151,36 @@ class RayEngine:
     def _processes(self, operator: Operator) -> int:
         if self._settings.actors is not None:
             return self._settings.actors
+        return self._room(operator)
+
+    def _refuse_small(self, cluster: RayCluster, operator: Operator) -> None:
+        """A cluster that was started here gets no more nodes, and whoever waits for one waits for ever."""
+        if cluster.started:
+            self._room(operator)
+
+    def _room(self, operator: Operator) -> int:
         gpus = self._gpus(operator)
         cpus = self._cpus(gpus)
         room = self._joined().room(cpus, gpus)
         if not room:
+            way = "" if self._joined().started else ", or actors= where nodes are still to come"
             raise InfrastructureError(
                 f"--engine=ray: no node of the cluster has {cpus:g} CPUs and {gpus:g} GPUs for "
-                f"{operator.name}: set cpus= and gpus=, or actors= where nodes are still to come."
+                f"{operator.name}: set cpus= and gpus={way}."
             )
         return room
 
     def _cpus(self, gpus: float) -> float:
-        """A CPU is one device: a process has all of it, as it would without Ray."""
+        """A CPU is one device: a process has all of it, as it would without Ray, unless several were asked for."""
         if self._settings.cpus is not None:
             return self._settings.cpus
-        return 1 if gpus else self._joined().smallest
+        if gpus:
+            return 1
+        cluster = self._joined()
+        if not cluster.started:
+            # It may have other nodes, and get more: several processes need not share one.
+            return cluster.smallest
+        return max(1, math.floor(cluster.smallest / (self._settings.actors or 1) / _UNIT)) * _UNIT
 
     def _gpus(self, operator: Operator) -> float:
         drawing, scoring = self._settings.gpus, self._settings.reward_gpus

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import threading
 import warnings
 from collections.abc import Generator, Iterator, Sequence
@@ -73,9 +74,32 @@ class Pool:
         dataset.context.max_consecutive_actor_init_deaths = _DEATHS
         # A task may be slow, and room in the cluster may be long in coming.
         dataset.context.execution_no_progress_timeout_s = -1
-        with _collecting():
+        with _collecting(), _unheard():
             for rows in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
                 yield from outcomes(rows)
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Leave Ray's lines to its own files.
+
+    Whoever keeps them, as pytest does of every logger, keeps their tracebacks, which refer to the processes of the pool
+    before; and a failing audit would be shown under hundreds of them.
+    """
+    loggers = [logging.getLogger(name) for name in ("ray", "ray.data")]
+    others = [
+        (logger, handler)
+        for logger in loggers
+        for handler in logger.handlers
+        if not type(handler).__module__.startswith("ray.")
+    ]
+    for logger, handler in others:
+        logger.removeHandler(handler)
+    try:
+        yield
+    finally:
+        for logger, handler in others:
+            logger.addHandler(handler)
 
 
 @contextmanager
