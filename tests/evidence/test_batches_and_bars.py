@@ -70,6 +70,31 @@ def test_what_comes_again_is_made_in_its_first_batch_whichever_is_made_last(tmp_
     assert kept_by(stage, in_order).keys() == set("abcde")
 
 
+def test_of_two_bars_the_outer_one_is_drawn_unless_the_inner_one_is_meant_to_be_beneath_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lifted: list[str] = []
+
+    @contextlib.contextmanager
+    def uncaptured() -> Iterator[None]:
+        lifted.append("lifted")
+        yield
+
+    progress = Progress(lambda: True, uncaptured)
+    with progress.bar("pairs", done=0, total=9, unit="pair"):
+        with progress.bar("hidden", done=0, total=1, unit="image") as tick:
+            tick(1)
+        with progress.beneath(), progress.bar("wave", done=0, total=2, unit="image") as tick:
+            tick(2)
+            with progress.bar("deeper", done=0, total=1, unit="image") as inner:
+                inner(1)
+        with progress.bar("hidden again", done=0, total=1, unit="image") as tick:
+            tick(1)
+    drawn = capsys.readouterr().err
+    assert [title in drawn for title in ("pairs", "wave", "hidden", "deeper")] == [True, True, False, False]
+    assert lifted == ["lifted"]
+
+
 def test_by_default_nothing_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress().bar("images", done=0, total=3, unit="image") as tick:
         tick(3)

@@ -89,7 +89,7 @@ class _Waves:
         self.rounds = 2 * self.rounds or workers
         pairs = self.prompts.pairs[start : start + self.rounds * self.step]
         # What goes wrong there is said again by the round that it belongs to, if that one is needed.
-        with suppress(InfrastructureError):
+        with suppress(InfrastructureError), self.engine.progress.beneath():
             deque(self.ahead(_only(self.prompts, pairs), self.engine), maxlen=0)
 
 
