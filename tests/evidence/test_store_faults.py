@@ -67,7 +67,7 @@ def test_what_google_did_not_take_is_sent_again(gs: str, gs_trouble: Trouble, ho
 
 
 def _assert_sent_again(address: str, trouble: Trouble, how: str, writing: str) -> None:
-    storage = ObjectStorage(address, patience=0.5)
+    storage = ObjectStorage(address, patience=0.3)
     for method in (writing, "GET"):
         trouble.method, trouble.how, trouble.times, trouble.happened = method, how, 1, 0
         storage.write("scores/ab", AFTER)
@@ -103,7 +103,7 @@ def test_a_service_that_stays_silent_is_asked_six_times_and_given_up(
     for address, service, method in ((s3, trouble, "PUT"), (gs, gs_trouble, "POST")):
         service.method, service.how, service.times = method, "hang", 100
         with pytest.raises(StoreUnusable, match=rf"store {address}: the service does not answer .*; check network"):
-            ObjectStorage(address, patience=0.2).write("scores/ab", BEFORE)
+            ObjectStorage(address, patience=0.1).write("scores/ab", BEFORE)
         wait_for(lambda asked=service: asked.happened >= 6, 10)  # type: ignore[misc]
         assert service.happened == 6
 
