@@ -5,6 +5,7 @@
     scores/ab/<key>.json      what a scorer answered about an image
     rates/ab/<key>.json       how fast a model was
     changed/<key>-<id>        when an image was found whose bytes were not those that were stored
+    unfinished/               in a folder: files until they are whole
 
 Any number of processes may share a store. Each object is written whole or not at all: a reader or a crash never sees
 half of one. A blob is written before the record that names it, so a record without its blob is an unfinished image.
